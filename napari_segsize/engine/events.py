@@ -1,0 +1,122 @@
+"""What the engine reports while it works: frozen values with numbers and array copies, nothing alive.
+
+Events pickle, hold no tensor, layer or widget, and are the only way results come up from the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..project.annotation import PlaneRef
+
+__all__ = [
+    "Comparison",
+    "ComparisonRow",
+    "Ended",
+    "Event",
+    "Notice",
+    "Preview",
+    "Saved",
+    "Started",
+    "StepDone",
+    "Validated",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A job begins: what it found, and where it computes."""
+
+    stage: str  # "pretrain", "finetune", "predict" or "evaluate"
+    device: str
+    steps: int  # the most it will take
+    step: int = 0  # where a resumed run goes on
+    images: int = 0
+    masks: int = 0
+    sizes: int = 0
+    parameters: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepDone:
+    """One optimizer step is finished; the state is consistent, a safe place to stop."""
+
+    stage: str
+    step: int
+    steps: int
+    losses: Mapping[str, float]  # every term, and "total"
+    seconds_left: float
+    memory_mb: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validated:
+    """The held-out images were looked at: "iou", "dice", "size_error" (squared, px²), as far as they can be known."""
+
+    stage: str
+    step: int
+    metrics: Mapping[str, float]
+    best: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Preview:
+    """The current prediction on one plane: (H, W) float32 probabilities."""
+
+    plane: PlaneRef
+    probabilities: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """Everything needed to resume is on disk."""
+
+    path: str
+    step: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """One model on the held-out images; NaN where the images cannot tell."""
+
+    name: str  # "masks only", "masks + sizes", …
+    iou: float
+    dice: float
+    size_error: float  # mean squared, px²
+    images: int
+    model: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Models side by side on the same held-out images."""
+
+    split: str
+    rows: tuple[ComparisonRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The job is over. `promoted` says whether its model became the project's current one."""
+
+    stage: str
+    stopped: bool = False
+    promoted: bool = False
+    model: int | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    message: str = ""
+
+
+Event = Started | StepDone | Validated | Preview | Notice | Saved | Ended
