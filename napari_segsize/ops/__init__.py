@@ -1,0 +1,10 @@
+"""Image geometry on tensors: pure functions, no state, no files.
+
+Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device.
+"""
+
+from napari_segsize.ops.centroid import centroid
+from napari_segsize.ops.distance import Border, chebyshev_distance
+from napari_segsize.ops.size import flip_sizes, object_size
+
+__all__ = ["Border", "centroid", "chebyshev_distance", "flip_sizes", "object_size"]
