@@ -1,0 +1,1 @@
+"""The dock widget: the only folder that knows there is a window."""
