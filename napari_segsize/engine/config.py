@@ -208,9 +208,7 @@ class FineTuneConfig:
 class PredictConfig:
     """What to segment, and where the label images go."""
 
-    split: str = option(
-        "all", "which images to segment", choices=("all", "train", "validation", "test")
-    )
+    split: str = option("all", "which images to segment", choices=("all", "train", "validation", "test"))
     model: int = option(0, "number of the model in the project; 0 is the current one", min=0)
     folder: str = option("", "folder for the label images (TIFF, int32); empty writes none")
     threshold: float = option(0.5, "probability above which a pixel is object", min=0.0, max=1.0, step=0.01)
@@ -225,7 +223,8 @@ class EvaluateConfig:
     """Which models to compare on which held-out images."""
 
     split: str = option(
-        "test", "images to compare on; test falls back to validation when it is empty",
+        "test",
+        "images to compare on; test falls back to validation when it is empty",
         choices=("test", "validation", "train"),
     )
     models: str = option("", "numbers of the models, separated by commas; empty: masks only and current")

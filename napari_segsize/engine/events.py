@@ -24,6 +24,7 @@ __all__ = [
     "Started",
     "StepDone",
     "Validated",
+    "Validating",
 ]
 
 
@@ -54,8 +55,17 @@ class StepDone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Validating:
+    """Held-out images are being looked at; a safe place to stop."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Validated:
-    """The held-out images were looked at: "iou", "dice", "size_error" (squared, px²), as far as they can be known."""
+    """The held-out images were looked at: "iou", "dice", "size_error" (squared, px²); NaN where unknown."""
 
     stage: str
     step: int
@@ -119,4 +129,4 @@ class Ended:
     message: str = ""
 
 
-Event = Started | StepDone | Validated | Preview | Notice | Saved | Ended
+Event = Started | StepDone | Validating | Validated | Preview | Notice | Saved | Ended

@@ -1,0 +1,305 @@
+"""Batches: crops with their known pixels and their objects' windows, repeatable from (seed, step)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .augment import affine_matrices, flip_centres, relight, warp
+from .dataset import Dataset, Item
+
+__all__ = ["Batch", "BatchSource", "generator_for", "windows_of"]
+
+_OBJECTS_PER_CROP = 16  # more stamps than this in one crop are drawn from at random
+
+
+def generator_for(seed: int, step: int, purpose: int = 0) -> torch.Generator:
+    """A generator that depends on nothing but its arguments, so that a resumed run draws the same numbers."""
+    # odd multipliers spread neighbouring steps; Mersenne Twister mixes the rest
+    state = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + purpose * 0x94D049BB133111EB) % (1 << 63)
+    return torch.Generator().manual_seed(state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Batch:
+    """B crops; K objects seen through windows of equal shape.
+
+    `known` is 1 where the target of a pixel is known. The `total_*` numbers count over the whole batch,
+    also in a part of it, so that the parts' losses add up to the batch's.
+    """
+
+    images: Tensor  # (B, C, h, w) float
+    target: Tensor  # (B, 1, h, w) float, 0 or 1
+    known: Tensor  # (B, 1, h, w) bool
+    owner: Tensor  # (K,) long: the crop an object lies in
+    size: Tensor  # (K, 1) float, px
+    centre: Tensor  # (K, 1, 2) float, px in the window; NaN when unknown
+    corner: Tensor  # (K, 2) long: the window's first pixel in the crop
+    domain: Tensor  # (K, 1, wh, ww) bool: pixels of the window that belong to the object
+    rows: Tensor  # (K,) long: number of the object in the whole batch
+    total_masks: int
+    total_sizes: int
+    total_centres: int
+    total_objects: int
+
+    def part(self, index: int, parts: int) -> Batch:
+        """Every `parts`-th crop, beginning with `index`, and its objects."""
+        if parts == 1:
+            return self
+        crops = torch.arange(index, len(self.images), parts)
+        mine = self.owner % parts == index
+        return replace(
+            self,
+            images=self.images[crops],
+            target=self.target[crops],
+            known=self.known[crops],
+            owner=self.owner[mine] // parts,
+            size=self.size[mine],
+            centre=self.centre[mine],
+            corner=self.corner[mine],
+            domain=self.domain[mine],
+            rows=self.rows[mine],
+        )
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on another device; bookkeeping indices follow."""
+        moved = {
+            name: getattr(self, name).to(device)
+            for name in ("images", "target", "known", "owner", "size", "centre", "corner", "domain", "rows")
+        }
+        return replace(self, **moved)
+
+    def through_windows(self, logits: Tensor) -> Tensor:
+        """Cut the objects' windows out of ``(B, 1, h, w)`` logits: ``(K, 1, wh, ww)``, differentiable."""
+        height, width = self.domain.shape[2:]
+        if (height, width) == tuple(logits.shape[2:]):
+            return logits[self.owner]
+        y = self.corner[:, 0, None] + torch.arange(height, device=logits.device)
+        x = self.corner[:, 1, None] + torch.arange(width, device=logits.device)
+        cut: Tensor = logits[self.owner[:, None, None], 0, y[:, :, None], x[:, None, :]]
+        return cut[:, None]
+
+
+def windows_of(
+    objects: Tensor, shape: tuple[int, int], side: tuple[int, int], context: float, chosen: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Windows around the `chosen` stamps of one crop, split between neighbours.
+
+    A pixel belongs to the stamp whose square is nearest (Chebyshev distance to the centre, less half the
+    size), and to none beyond ``context * size`` from every centre.
+
+    Parameters
+    ----------
+    objects : (K, 3) Tensor
+        Size, y, x of every stamp of the crop.
+    shape, side : (int, int)
+        Of the crop, and of the windows; windows are moved to lie inside the crop.
+    context : float
+        Half side of a stamp's own region, in sizes.
+    chosen : (k,) long Tensor
+
+    Returns
+    -------
+    corner : (k, 2) long Tensor
+    domain : (k, 1, *side) bool Tensor
+    """
+    centre, size = objects[:, 1:], objects[:, 0]
+    wanted = centre[chosen]
+    limit = torch.tensor(shape) - torch.tensor(side)
+    corner = (wanted - (torch.tensor(side) - 1) / 2).round().long().clamp(min=0).minimum(limit)
+    y = corner[:, 0, None] + torch.arange(side[0])
+    x = corner[:, 1, None] + torch.arange(side[1])
+    away = torch.maximum(
+        (y[:, :, None, None] - centre[:, 0]).abs(), (x[:, None, :, None] - centre[:, 1]).abs()
+    )  # (k, wh, ww, K)
+    nearest = (away - size / 2).argmin(-1)
+    own = away.gather(-1, chosen[:, None, None, None].expand(*away.shape[:3], 1))[..., 0]
+    domain = (nearest == chosen[:, None, None]) & (own <= context * size[chosen, None, None].clamp(min=2))
+    return corner, domain[:, None]
+
+
+class BatchSource:
+    """Draws batches from a data set; the same (seed, step) always gives the same batch.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    masks, sizes : int
+        Crops with masks, and crops with sizes, in each batch. Items are taken in shuffled epochs.
+    patch : int
+        Largest crop side.
+    augment : bool
+        Masks are flipped, turned, zoomed and re-lit; sizes only flipped and re-lit, because the biggest
+        square that fits changes when an object turns.
+    one_object : bool
+        A size speaks of the whole image instead of a window around its stamp.
+    context : float
+        Half side of a stamp's window, in object sizes.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        masks: int = 0,
+        sizes: int = 0,
+        patch: int = 256,
+        augment: bool = True,
+        one_object: bool = True,
+        context: float = 1.0,
+        seed: int = 0,
+    ) -> None:
+        self.dataset = dataset
+        self.with_mask, self.with_size = dataset.masks if masks else (), dataset.sizes if sizes else ()
+        self.masks, self.sizes = masks if self.with_mask else 0, sizes if self.with_size else 0
+        self.augment, self.one_object, self.context, self.seed = augment, one_object, context, seed
+        used = (*self.with_mask, *self.with_size)
+        self.side = tuple(min(patch, max(item.shape[axis] for item in used)) for axis in (0, 1))
+        largest = max((float(item.objects[:, 0].max()) for item in self.with_size), default=0.0)
+        window = 2 * math.ceil(context * max(largest, 2)) + 1
+        self.window = self.side if one_object else tuple(min(side, window) for side in self.side)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches until every item was drawn once."""
+        return max(
+            -(-len(self.with_mask) // self.masks) if self.masks else 0,
+            -(-len(self.with_size) // self.sizes) if self.sizes else 0,
+            1,
+        )
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of one step, counted from 1."""
+        generator = generator_for(self.seed, step)
+        chosen = [(item, False) for item in self._take(self.with_mask, self.masks, step, 1)]
+        chosen += [(item, True) for item in self._take(self.with_size, self.sizes, step, 2)]
+        crops = [self._crop(item, weak, generator) for item, weak in chosen]
+        images = torch.stack([crop[0] for crop in crops])
+        target = torch.stack([crop[1] for crop in crops])
+        known = torch.stack([crop[2] for crop in crops])
+        objects = [crop[3] for crop in crops]
+        if self.augment:
+            weak = torch.tensor([weak for _, weak in chosen])
+            matrices, flips = affine_matrices(weak, images.shape[2:], generator)
+            images, target, known = warp(images, target, known, matrices)
+            objects = [
+                flip_centres(o, flip, images.shape[2:]) for o, flip in zip(objects, flips, strict=True)
+            ]
+            images = relight(images, generator)
+        return self._assemble(images, target, known, objects, generator)
+
+    def _take(self, items: Sequence[Item], count: int, step: int, purpose: int) -> list[Item]:
+        """`count` items of this step: shuffled epochs, joined end to end."""
+        taken: list[Item] = []
+        position = (step - 1) * count
+        while len(taken) < count:
+            epoch, offset = divmod(position, len(items))
+            order = torch.randperm(len(items), generator=generator_for(self.seed, epoch, purpose))
+            indices = order[offset : offset + count - len(taken)].tolist()
+            taken += [items[index] for index in indices]
+            position += len(indices)
+        return taken
+
+    def _crop(
+        self, item: Item, weak: bool, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Cut or pad one plane to the batch's side: image, target, known, objects inside."""
+        image = self.dataset.pixels(item.plane)
+        mask = item.mask if item.mask is not None and not weak else None
+        start = self._start(item, weak, generator)
+        image = _cut(image, start, self.side, mode="replicate")
+        inside = _cut(torch.ones(1, *item.shape), start, self.side, mode="constant") > 0
+        target = torch.zeros(1, *self.side)
+        known = torch.zeros_like(inside)
+        if mask is not None:
+            target = _cut(mask[None].float(), start, self.side, mode="constant")
+            known = inside
+        objects = item.objects if weak else item.objects[:0]
+        objects = objects - torch.tensor([0.0, *start])
+        if not self.one_object:
+            room = torch.tensor(self.side) - 1
+            here = ((objects[:, 1:] >= 0) & (objects[:, 1:] <= room)).all(-1)
+            objects = objects[here]
+        return image, target, known, objects
+
+    def _start(self, item: Item, weak: bool, generator: torch.Generator) -> tuple[int, int]:
+        """First pixel of the crop; where a choice is left, an annotated object lies inside."""
+        room = [max(item.shape[axis] - self.side[axis], 0) for axis in (0, 1)]
+        if not any(room):
+            return 0, 0
+        focus: Tensor | None = None
+        if weak and item.located:
+            focus = item.objects[int(torch.randint(len(item.objects), (), generator=generator)), 1:]
+        elif item.mask is not None and item.mask.any() and torch.rand((), generator=generator) < 0.75:
+            points = item.mask.nonzero()
+            focus = points[int(torch.randint(len(points), (), generator=generator))].float()
+        start = []
+        for axis in (0, 1):
+            low, high = 0, room[axis]
+            if focus is not None:
+                middle = float(focus[axis]) - self.side[axis] / 2
+                low = max(low, math.ceil(middle - self.side[axis] / 4))
+                high = min(high, math.floor(middle + self.side[axis] / 4))
+                low, high = min(low, room[axis]), max(high, 0)
+            start.append(int(torch.randint(low, max(high, low) + 1, (), generator=generator)))
+        return start[0], start[1]
+
+    def _assemble(
+        self, images: Tensor, target: Tensor, known: Tensor, objects: list[Tensor], generator: torch.Generator
+    ) -> Batch:
+        """Gather the objects of all crops behind windows of one shape."""
+        owners, sizes, centres, corners, domains = [], [], [], [], []
+        side = (self.window[0], self.window[1])
+        shape = (images.shape[2], images.shape[3])
+        for index, found in enumerate(objects):
+            if not len(found):
+                continue
+            if self.one_object:
+                # the image's size is its largest object's; a centre speaks only for a lone stamp
+                found = found[found[:, 0].argmax()][None]
+                corner = torch.zeros(1, 2, dtype=torch.long)
+                domain = torch.ones(1, 1, *side, dtype=torch.bool)
+                picked = torch.zeros(1, dtype=torch.long)
+            else:
+                picked = torch.randperm(len(found), generator=generator)[:_OBJECTS_PER_CROP]
+                corner, domain = windows_of(found, shape, side, self.context, picked)
+            owners.append(torch.full((len(picked),), index))
+            sizes.append(found[picked, 0])
+            centres.append(found[picked, 1:] - corner)
+            corners.append(corner)
+            domains.append(domain)
+        count = sum(len(owner) for owner in owners)
+        size = torch.cat([*sizes, torch.empty(0)])[:, None]
+        centre = torch.cat([*centres, torch.empty(0, 2)])[:, None]
+        return Batch(
+            images=images,
+            target=target,
+            known=known,
+            owner=torch.cat([*owners, torch.empty(0, dtype=torch.long)]),
+            size=size,
+            centre=centre,
+            corner=torch.cat([*corners, torch.empty(0, 2, dtype=torch.long)]),
+            domain=torch.cat([*domains, torch.empty(0, 1, *side, dtype=torch.bool)]),
+            rows=torch.arange(count),
+            total_masks=int(known.flatten(1).any(1).sum()),
+            total_sizes=int((~size.isnan()).sum()),
+            total_centres=int((~centre.isnan().any(-1)).sum()),
+            total_objects=count,
+        )
+
+
+def _cut(planes: Tensor, start: tuple[int, int], side: tuple[int, ...], *, mode: str) -> Tensor:
+    """A ``(C, *side)`` crop of ``(C, H, W)``; what lies beyond the image is padded."""
+    height, width = side
+    cut = planes[:, start[0] : start[0] + height, start[1] : start[1] + width]
+    missing = height - cut.shape[1], width - cut.shape[2]
+    if not any(missing):
+        return cut
+    padded: Tensor = functional.pad(cut[None], (0, missing[1], 0, missing[0]), mode=mode)[0]
+    return padded

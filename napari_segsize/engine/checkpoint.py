@@ -1,0 +1,97 @@
+"""Files that hold a network, and everything needed to go on training it.
+
+A file is written beside its final place, flushed to disk and moved over it, so a crash or a full disk leaves
+the old file whole. Files are read with ``weights_only=True``: opening a stranger's model runs no code.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import SegsizeError
+from ..models.unet import SegmentationNet, build_unet
+
+__all__ = ["load", "load_network", "network_entry", "save"]
+
+FORMAT = 1
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint atomically.
+
+    Raises
+    ------
+    SegsizeError
+        If the folder cannot be written or the disk is full; an older file stays as it is.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save({"format": FORMAT, **content}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
+        raise SegsizeError(
+            f"{path.name}: cannot be written ({error}). Free some space or make {path.parent} writable; "
+            "the previous file is untouched."
+        ) from error
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    SegsizeError
+        If the file is missing, truncated, not ours, or newer than this program.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise SegsizeError(f"{path}: no such model file. Train again, or bring the file back.") from error
+    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, KeyError) as error:
+        raise SegsizeError(
+            f"{path.name}: expected a complete model file, but it cannot be read. Delete it and train again."
+        ) from error
+    if not isinstance(content, dict) or "format" not in content:
+        raise SegsizeError(f"{path.name}: expected a napari-segsize model, got another kind of file.")
+    if content["format"] > FORMAT:
+        raise SegsizeError(
+            f"{path.name}: written by a newer napari-segsize (format {content['format']}, this one reads "
+            f"{FORMAT}). Update napari-segsize."
+        )
+    return content
+
+
+def network_entry(kind: str, channels: int, normalise: str, patch: int) -> dict[str, Any]:
+    """What must be known to build the network again and to feed it."""
+    return {"kind": kind, "channels": channels, "normalise": normalise, "patch": patch}
+
+
+def load_network(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
+    """The network of a model file, in evaluation mode, and its `network_entry`."""
+    content = load(path)
+    try:
+        entry = content["network"]
+        network = build_unet(entry["kind"], channels=entry["channels"])
+        network.load_state_dict(content["weights"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise SegsizeError(
+            f"{path.name}: the file does not hold the network it names. Delete it and train again."
+        ) from error
+    nn.Module.eval(network)
+    return network, entry

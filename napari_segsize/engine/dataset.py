@@ -1,0 +1,197 @@
+"""What a project's annotations become for a network: normalised planes with masks and sized objects."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import SegsizeError
+from ..ops.size import object_size
+from ..project import PlaneAnnotation, PlaneRef, Project, Split
+
+__all__ = ["Dataset", "Item", "Pixels", "load_dataset", "normalised"]
+
+logger = logging.getLogger(__name__)
+
+_CACHE_BYTES = 2 << 30  # normalised planes kept in memory
+
+
+def normalised(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Bring each channel of ``(..., C, H, W)`` planes to mean 0 and deviation 1; constant channels become 0.
+
+    Pixels that are not finite count as the mean.
+    """
+    values = pixels.astype(np.float64)
+    finite = np.isfinite(values)
+    axes = (*range(values.ndim - 3), -2, -1)
+    count = np.maximum(finite.sum(axes, keepdims=True), 1)
+    values = np.where(finite, values, 0.0)
+    mean = values.sum(axes, keepdims=True) / count
+    values = np.where(finite, values - mean, 0.0)
+    deviation = np.sqrt((values**2).sum(axes, keepdims=True) / count)
+    scale = np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1.0), deviation, np.inf)
+    result: NDArray[np.float32] = (values / scale).astype(np.float32)
+    return result
+
+
+class Pixels:
+    """Normalised planes of a project, read when asked for, with a bounded cache.
+
+    Parameters
+    ----------
+    project : Project
+    normalise : {"volume", "image"}
+        Whether mean and deviation are those of the whole volume or of each plane.
+    """
+
+    def __init__(self, project: Project, normalise: str = "volume") -> None:
+        self.project, self.normalise = project, normalise
+        self._cache: OrderedDict[PlaneRef, Tensor] = OrderedDict()
+        self._bytes = 0
+
+    def __call__(self, plane: PlaneRef) -> Tensor:
+        """``(C, H, W)`` float32."""
+        if plane in self._cache:
+            self._cache.move_to_end(plane)
+            return self._cache[plane]
+        if self.normalise == "volume":
+            volume = normalised(self.project.volume(plane.image))
+            for index, pixels in enumerate(volume):
+                self._keep(PlaneRef(plane.image, index), torch.from_numpy(pixels))
+            return torch.from_numpy(volume[plane.slice])
+        self._keep(plane, torch.from_numpy(normalised(self.project.pixels(plane))))
+        return self._cache[plane]
+
+    def _keep(self, plane: PlaneRef, pixels: Tensor) -> None:
+        self._cache[plane] = pixels
+        self._bytes += pixels.nbytes
+        while self._bytes > _CACHE_BYTES and len(self._cache) > 1:
+            self._bytes -= self._cache.popitem(last=False)[1].nbytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Item:
+    """One annotated plane."""
+
+    plane: PlaneRef
+    shape: tuple[int, int]
+    mask: Tensor | None = None  # (H, W) bool: every pixel known
+    objects: Tensor = field(
+        default_factory=lambda: torch.empty(0, 3)
+    )  # (K, 3): size, y, x; NaN where unknown
+
+    @property
+    def located(self) -> int:
+        """How many objects have a centre."""
+        return int((~self.objects[:, 1].isnan()).sum())
+
+    def with_size_of_mask(self) -> Item:
+        """The item with the size its mask tells, when no size was entered."""
+        if self.mask is None or len(self.objects):
+            return self
+        size = object_size(self.mask[None, None]).item()
+        return Item(
+            plane=self.plane,
+            shape=self.shape,
+            mask=self.mask,
+            objects=torch.tensor([[size, torch.nan, torch.nan]]),
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """The annotated planes of one split, and where their pixels come from."""
+
+    items: tuple[Item, ...]
+    pixels: Pixels
+    notices: tuple[str, ...] = ()
+
+    @property
+    def masks(self) -> tuple[Item, ...]:
+        """Planes whose every pixel is known."""
+        return tuple(item for item in self.items if item.mask is not None)
+
+    @property
+    def sizes(self) -> tuple[Item, ...]:
+        """Planes with at least one known size."""
+        return tuple(item for item in self.items if len(item.objects))
+
+    def normalised_as(self, normalise: str) -> Dataset:
+        """The same annotations over pixels brought to another scale."""
+        if normalise == self.pixels.normalise:
+            return self
+        return replace(self, pixels=Pixels(self.pixels.project, normalise))
+
+    @property
+    def channels(self) -> int:
+        """Image channels, the same for all planes."""
+        return int(self.pixels(self.items[0].plane).shape[0])
+
+
+def _item(annotation: PlaneAnnotation, shape: tuple[int, int]) -> Item | None:
+    """Turn one plane's annotation into an item; None when it says nothing a network could learn."""
+    mask: Tensor | None = None
+    if annotation.mask is not None:
+        mask = torch.from_numpy(annotation.mask > 0)
+    elif annotation.no_object:
+        mask = torch.zeros(shape, dtype=torch.bool)
+    rows = [(stamp.size, *(stamp.centre or (np.nan, np.nan))) for stamp in annotation.stamps]
+    located = [row for row in rows if not np.isnan(row[1])]
+    if not located and len(rows) > 1:
+        # without locations only the largest can be told from the image: its size is the image's size
+        rows = [max(rows)]
+    elif located:
+        rows = located
+    objects = torch.tensor(rows, dtype=torch.float32).reshape(-1, 3)
+    if mask is None and not len(objects):
+        return None
+    return Item(plane=annotation.plane, shape=shape, mask=mask, objects=objects)
+
+
+def _readable(pixels: Pixels, items: Sequence[Item]) -> Iterator[Item | str]:
+    """Items whose image can be read; a sentence for every image that cannot."""
+    refused: set[int] = set()
+    for item in items:
+        if item.plane.image in refused:
+            continue
+        try:
+            pixels(item.plane)
+        except SegsizeError as error:
+            refused.add(item.plane.image)
+            yield f"{error} Going on without it."
+        else:
+            yield item
+
+
+def load_dataset(project: Project, split: Split, *, normalise: str = "volume") -> Dataset:
+    """Read all annotated planes of `split`; images that cannot be read are left out with a notice.
+
+    Raises
+    ------
+    SegsizeError
+        If the images have different numbers of channels.
+    """
+    records = {record.id: record for record in project.images()}
+    items = []
+    for annotation in project.annotations(split):
+        record = records[annotation.plane.image]
+        item = None if annotation.skipped else _item(annotation, (record.height, record.width))
+        if item is not None:
+            items.append(item)
+    pixels = Pixels(project, normalise)
+    found = list(_readable(pixels, items))
+    readable = tuple(entry for entry in found if isinstance(entry, Item))
+    channels = {records[item.plane.image].channels for item in readable}
+    if len(channels) > 1:
+        raise SegsizeError(
+            f"All images of a project need the same number of channels; these have {sorted(channels)}. "
+            "Remove or convert the odd ones."
+        )
+    return Dataset(readable, pixels, tuple(entry for entry in found if isinstance(entry, str)))

@@ -1,0 +1,192 @@
+"""How good models are on held-out images, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import SegsizeError
+from ..metrics import dice, iou, size_error
+from ..ops.size import object_size
+from ..project import ModelRecord, Project
+from .batch import windows_of
+from .checkpoint import load_network
+from .config import EvaluateConfig
+from .dataset import Dataset, Item, load_dataset
+from .device import describe, resolve
+from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
+from .predict import logits_of, model_file
+
+__all__ = ["compare", "evaluate", "row_name", "score", "score_network"]
+
+_BATCH_PIXELS = 64 * 48 * 32 * 4  # planes looked at together: enough to be fast, little enough to stop soon
+
+
+def score(metrics: Mapping[str, float]) -> float:
+    """One number, larger is better: IoU where masks are known, else the size error turned round."""
+    if not math.isnan(metrics.get("iou", math.nan)):
+        return metrics["iou"]
+    return -metrics["size_error"] if not math.isnan(metrics.get("size_error", math.nan)) else math.nan
+
+
+def score_network(
+    network: nn.Module,
+    dataset: Dataset,
+    *,
+    stage: str,
+    device: torch.device,
+    one_object: bool = True,
+    context: float = 1.0,
+) -> Generator[Event, None, dict[str, float]]:
+    """Mean IoU, Dice and squared size error over a data set's planes; yields between batches.
+
+    IoU and Dice are taken over planes with masks. Sizes are compared with the mask's own, or with the stamps:
+    with the whole image's when `one_object`, else within each stamp's window.
+    """
+    found: dict[str, list[Tensor]] = {"iou": [], "dice": [], "size_error": []}
+    items = sorted(dataset.items, key=lambda item: item.shape)
+    for batch in _batches(items):
+        images = torch.stack([dataset.pixels(item.plane) for item in batch]).to(device)
+        masks = (logits_of(network, images) > 0).cpu()
+        _score_batch(masks, batch, found, one_object=one_object, context=context)
+        yield Validating(stage=stage, done=len(found["size_error"]), total=len(items))
+    return {name: float(torch.cat(values).mean()) if values else math.nan for name, values in found.items()}
+
+
+def _batches(items: Sequence[Item]) -> Generator[Sequence[Item], None, None]:
+    """Runs of planes of equal shape."""
+    start = 0
+    while start < len(items):
+        shape = items[start].shape
+        most = max(1, _BATCH_PIXELS // (shape[0] * shape[1]))
+        stop = start
+        while stop < len(items) and stop - start < most and items[stop].shape == shape:
+            stop += 1
+        yield items[start:stop]
+        start = stop
+
+
+def _score_batch(
+    masks: Tensor, items: Sequence[Item], found: dict[str, list[Tensor]], *, one_object: bool, context: float
+) -> None:
+    """Append the metrics of one batch of predicted masks (N, 1, H, W)."""
+    known = [index for index, item in enumerate(items) if item.mask is not None]
+    if known:
+        targets = torch.stack([mask for item in items if (mask := item.mask) is not None])[:, None]
+        found["iou"].append(iou(masks[known], targets).flatten())
+        found["dice"].append(dice(masks[known], targets).flatten())
+        found["size_error"].append(size_error(masks[known], object_size(targets)).flatten())
+    for mask, item in zip(masks, items, strict=True):
+        if item.mask is not None or not len(item.objects):
+            continue
+        if one_object or not item.located:
+            largest = item.objects[:, 0].max().reshape(1, 1)
+            found["size_error"].append(size_error(mask[None], largest).flatten())
+        else:
+            found["size_error"].append(_error_in_windows(mask, item, context))
+
+
+def _error_in_windows(mask: Tensor, item: Item, context: float) -> Tensor:
+    """Mean squared size error over a plane's stamps, each in its own window, (1,)."""
+    window = 2 * math.ceil(context * max(float(item.objects[:, 0].max()), 2.0)) + 1
+    side = min(window, item.shape[0]), min(window, item.shape[1])
+    corner, domain = windows_of(item.objects, item.shape, side, context, torch.arange(len(item.objects)))
+    cuts = torch.stack([mask[:, y : y + side[0], x : x + side[1]] for y, x in corner.tolist()])
+    return size_error(cuts & domain, item.objects[:, :1]).mean().reshape(1)
+
+
+def row_name(model: ModelRecord) -> str:
+    """What a model learned from, for tables."""
+    if model.stage == "pretrain":
+        return "masks only"
+    return "+ sizes (paper)" if model.config.get("recipe") == "paper" else "+ sizes and centres"
+
+
+def compare(
+    project: Project,
+    models: Sequence[ModelRecord],
+    dataset: Dataset,
+    split: str,
+    *,
+    stage: str = "evaluate",
+    device: torch.device,
+    one_object: bool = True,
+) -> Generator[Event, None, Comparison]:
+    """Score several models on the same planes."""
+    rows = []
+    for model in models:
+        network, entry = load_network(project.models_folder / model.path)
+        metrics = yield from score_network(
+            network.to(device),
+            dataset.normalised_as(entry["normalise"]),
+            stage=stage,
+            device=device,
+            one_object=one_object,
+        )
+        rows.append(
+            ComparisonRow(
+                name=row_name(model),
+                iou=metrics["iou"],
+                dice=metrics["dice"],
+                size_error=metrics["size_error"],
+                images=len(dataset.items),
+                model=model.id,
+            )
+        )
+    return Comparison(split=split, rows=tuple(rows))
+
+
+def _chosen(project: Project, config: EvaluateConfig) -> list[ModelRecord]:
+    """The models asked for; by default the newest of every kind."""
+    if config.models.strip():
+        try:
+            numbers = [int(part) for part in config.models.split(",")]
+        except ValueError as error:
+            raise SegsizeError(
+                f"models: expected numbers separated by commas, got {config.models!r}, for example 1,3."
+            ) from error
+        return [model_file(project, number) for number in numbers]
+    newest = {row_name(model): model for model in sorted(project.models(), key=lambda model: model.id)}
+    order = ("masks only", "+ sizes (paper)", "+ sizes and centres")
+    return [newest[name] for name in order if name in newest] or [model_file(project)]
+
+
+def evaluate(project: Project, config: EvaluateConfig | None = None) -> Generator[Event, None, None]:
+    """Compare models on images that took no part in training.
+
+    Raises
+    ------
+    SegsizeError
+        Without a model, or without annotated held-out images.
+    """
+    config = config or EvaluateConfig()
+    models = _chosen(project, config)
+    where = resolve(config.device)
+    split = config.split
+    dataset = load_dataset(
+        project, "train" if split == "train" else "validation" if split == "validation" else "test"
+    )
+    if split == "test" and not dataset.items:
+        yield Notice("No annotated test images: comparing on the validation images instead.")
+        split, dataset = "validation", load_dataset(project, "validation")
+    if not dataset.items:
+        raise SegsizeError(
+            f"No annotated image is in the part '{split}'. Annotate some held-out images, or assign parts "
+            "on the Project page."
+        )
+    for notice in dataset.notices:
+        yield Notice(notice)
+    yield Started(
+        stage="evaluate",
+        device=describe(where),
+        steps=len(models),
+        images=len(dataset.items),
+        masks=len(dataset.masks),
+        sizes=len(dataset.sizes),
+    )
+    several = any(item.located > 1 for item in dataset.items)
+    table = yield from compare(project, models, dataset, split, device=where, one_object=not several)
+    yield Ended(stage="evaluate", model=models[-1].id, comparison=table)

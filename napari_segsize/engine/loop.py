@@ -1,0 +1,244 @@
+"""The training loop: a generator of events that may be closed at any of them.
+
+Every random number depends on (seed, step) alone, so a run that was stopped and resumed takes the same steps
+as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from ..errors import SegsizeError
+from ..models.unet import SegmentationNet
+from . import checkpoint
+from .batch import Batch, BatchSource
+from .config import FineTuneConfig, PretrainConfig, to_dict
+from .device import memory_mb
+from .events import Event, Notice, Preview, Saved, StepDone, Validated
+from .objective import Objective
+
+__all__ = ["Outcome", "Run", "fit"]
+
+Score = Callable[[nn.Module], Generator[Event, None, dict[str, float]]]
+_PREVIEW_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a finished run found: the weights of its best validation, or its last ones without any."""
+
+    weights: dict[str, Tensor]
+    metrics: Mapping[str, float]
+    step: int
+
+
+@dataclass(kw_only=True, eq=False)
+class Run:
+    """Everything one training run holds; `state` and `restore` are what Stop and Resume are made of."""
+
+    stage: str
+    config: PretrainConfig | FineTuneConfig
+    fabric: Fabric
+    network: SegmentationNet  # plain module; `trained` is its Fabric wrapper
+    source: BatchSource
+    objective: Objective
+    look: Score
+    criterion: Callable[[Mapping[str, float]], float]  # of a validation's metrics; larger is better
+    file: Path  # where the state is saved
+    entry: dict[str, Any]
+    start_model: int | None = None  # number of the model a fine-tuning starts from
+    step: int = 0
+    validated: int = -1  # step of the last validation
+    best: float = -math.inf
+    best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    stale: int = 0  # validations since the best
+    parts: int = 1  # forward passes a batch is cut into, raised when memory runs out
+
+    def __post_init__(self) -> None:
+        optimizer = torch.optim.Adam(self.network.parameters(), self.config.learning_rate)
+        self.optimizer: Optimizer
+        self.trained, self.optimizer = self.fabric.setup(self.network, optimizer)
+        decay = self.config.average
+        self.average = (
+            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay > 0 else None
+        )
+
+    @property
+    def candidate(self) -> nn.Module:
+        """The network that is validated, shown and kept."""
+        return self.average.module if self.average is not None else self.network
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed run needs, tensors and plain values only."""
+        return {
+            "stage": self.stage,
+            "config": to_dict(self.config),
+            "network": self.entry,
+            "start_model": self.start_model,
+            "weights": self.network.state_dict(),
+            "average": self.average.state_dict() if self.average is not None else None,
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "validated": self.validated,
+            "best": self.best,
+            "best_weights": self.best_weights,
+            "best_metrics": dict(self.best_metrics),
+            "stale": self.stale,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self.network.load_state_dict(state["weights"])
+        if self.average is not None and state["average"] is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.validated, self.stale = state["step"], state["validated"], state["stale"]
+        self.best, self.best_weights = state["best"], state["best_weights"]
+        self.best_metrics = state["best_metrics"]
+
+    def save(self) -> None:
+        """Write the state; in a run of several processes only the first one does."""
+        if self.fabric.is_global_zero:
+            checkpoint.save(self.file, self.state())
+
+
+def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Generator[Event, None, Outcome]:
+    """Train until the last step, or until validation stops improving. Close the generator to stop.
+
+    Whatever ends it, the last finished step is saved first.
+
+    Parameters
+    ----------
+    run : Run
+    preview : callable, optional
+        Makes a `Preview` of the run's candidate network, or None; asked at most twice a second.
+
+    Raises
+    ------
+    SegsizeError
+        When the loss is no number, or when the memory cannot hold a single image.
+    """
+    steps, every, patience = run.config.steps, run.config.validate_every, run.config.patience
+    begun, first = time.monotonic(), run.step
+    shown = 0.0
+    try:
+        while True:
+            due = run.step == steps or (run.step % every == 0 and (run.step > 0 or run.stage == "finetune"))
+            if due and run.validated != run.step:
+                yield from _validate(run)
+            if run.step >= steps or (patience and run.stale >= patience):
+                break
+            losses = yield from _step(run)
+            taken = (time.monotonic() - begun) / (run.step - first)
+            yield StepDone(
+                stage=run.stage,
+                step=run.step,
+                steps=steps,
+                losses=losses,
+                seconds_left=taken * (steps - run.step),
+                memory_mb=memory_mb(run.fabric.device),
+            )
+            if preview is not None and time.monotonic() - shown > _PREVIEW_SECONDS:
+                shown = time.monotonic()
+                if (picture := preview(run)) is not None:
+                    yield picture
+    finally:
+        run.save()
+    if not run.best_weights:
+        run.best_weights = _copy_of(run.candidate)
+    return Outcome(run.best_weights, run.best_metrics, run.step)
+
+
+def _validate(run: Run) -> Generator[Event, None, None]:
+    """Look at the held-out images, remember the best weights, save the state."""
+    run.candidate.eval()
+    try:
+        metrics = yield from run.look(run.candidate)
+    finally:
+        run.candidate.train()
+    value = run.criterion(metrics)
+    better = value > run.best
+    if better:
+        run.best, run.best_weights, run.best_metrics, run.stale = value, _copy_of(run.candidate), metrics, 0
+    elif not math.isnan(value):
+        run.stale += 1
+    run.validated = run.step
+    run.save()
+    yield Validated(stage=run.stage, step=run.step, metrics=metrics, best=better)
+    yield Saved(path=str(run.file), step=run.step)
+
+
+def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
+    """One optimizer step; when memory runs out, the same step again in smaller parts."""
+    batch = run.source(run.step + 1)
+    fabric = run.fabric
+    if fabric.world_size > 1:
+        batch = batch.part(fabric.global_rank, fabric.world_size)
+    while True:
+        try:
+            losses = _backward(run, batch)
+            break
+        except torch.OutOfMemoryError as error:
+            run.optimizer.zero_grad()
+            if fabric.device.type == "cuda":
+                torch.cuda.empty_cache()
+            if run.parts >= len(batch.images):
+                raise SegsizeError(
+                    f"{fabric.device.type}: the memory does not hold a single crop of this network. "
+                    "Train on the CPU (device: cpu), or with smaller crops (patch)."
+                ) from error
+            run.parts = min(run.parts * 2, len(batch.images))
+            size = -(-len(batch.images) // run.parts)
+            yield Notice(f"Out of memory: going on with {size} images at a time.")
+    run.optimizer.step()
+    run.optimizer.zero_grad()
+    if run.average is not None:
+        run.average.update_parameters(run.network)
+    run.step += 1
+    return losses
+
+
+def _backward(run: Run, batch: Batch) -> dict[str, float]:
+    """Add up the gradients of a batch's parts; every term is a mean over the whole batch."""
+    losses: dict[str, float] = {}
+    world = run.fabric.world_size
+    for index in range(run.parts):
+        part = batch.part(index, run.parts).to(run.fabric.device)
+        terms = run.objective(run.trained(part.images), part, run.step + 1)
+        if not terms:
+            raise SegsizeError(
+                "The batch holds nothing to learn from. Add masks or sizes to the training images."
+            )
+        total = torch.stack(list(terms.values())).sum()
+        for name, term in {**terms, "total": total}.items():
+            losses[name] = losses.get(name, 0.0) + float(
+                run.fabric.all_reduce(term.detach(), reduce_op="sum")
+            )
+        if not math.isfinite(losses["total"]):
+            run.optimizer.zero_grad()
+            odd = ", ".join(
+                name for name, value in losses.items() if not math.isfinite(value) and name != "total"
+            )
+            raise SegsizeError(
+                f"The loss ({odd}) is not a number at step {run.step + 1}. The model is as it was; "
+                "try again with a smaller learning rate."
+            )
+        # processes average their gradients; the terms are shares of the whole batch's mean
+        run.fabric.backward(total * world)
+    return losses
+
+
+def _copy_of(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}

@@ -1,0 +1,164 @@
+"""From a model and images to probabilities, masks and label images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from numpy.typing import NDArray
+from skimage.measure import label
+from torch import Tensor, nn
+
+from ..errors import SegsizeError
+from ..project import ModelRecord, PlaneRef, Project
+from ..project.exchange import write_labels
+from .checkpoint import load_network
+from .config import PredictConfig
+from .dataset import Pixels, normalised
+from .device import describe, resolve
+from .events import Ended, Event, Notice, Preview, Started
+
+__all__ = ["logits_of", "model_file", "predict", "predict_pixels"]
+
+_WHOLE = 1024**2  # pixels of a plane up to which no tiling is needed
+_TILE = 512
+
+
+def logits_of(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Logits ``(N, 1, H, W)`` of normalised `images` ``(N, C, H, W)``; large planes in overlapping tiles."""
+    with torch.inference_mode():
+        if images.shape[2] * images.shape[3] <= _WHOLE:
+            return network(images).float()
+        tiled = sliding_window_inference(
+            images, (_TILE, _TILE), sw_batch_size=1, predictor=network, overlap=0.25, mode="gaussian"
+        )
+        assert isinstance(tiled, Tensor)
+        return tiled.float()
+
+
+def model_file(project: Project, number: int = 0) -> ModelRecord:
+    """The project's model of that number; 0 is the current one.
+
+    Raises
+    ------
+    SegsizeError
+        If there is none.
+    """
+    found = (
+        project.current_model()
+        if number == 0
+        else next((model for model in project.models() if model.id == number), None)
+    )
+    if found is None:
+        known = ", ".join(str(model.id) for model in project.models())
+        raise SegsizeError(
+            f"model {number}: not in this project, which has {known}."
+            if known
+            else "This project has no model yet. Paint some masks and press Train, or run `segsize pretrain`."
+        )
+    return found
+
+
+def predict_pixels(
+    file: Path,
+    pixels: NDArray[np.generic],
+    *,
+    device: str = "auto",
+    reference: NDArray[np.generic] | None = None,
+) -> NDArray[np.float32]:
+    """Object probability (H, W) of one plane (C, H, W).
+
+    Parameters
+    ----------
+    file : Path
+        A model file of this package.
+    pixels : (C, H, W) array
+    device : str
+    reference : (..., C, H, W) array, optional
+        The volume whose mean and deviation normalise the plane; by default the plane itself.
+    """
+    where = resolve(device)
+    network, entry = load_network(file)
+    _check_channels(entry["channels"], pixels.shape[0])
+    if reference is not None and entry["normalise"] == "volume":
+        joined = np.concatenate([pixels[None], reference.reshape(-1, *pixels.shape)])
+        plane = normalised(joined)[0]
+    else:
+        plane = normalised(pixels)
+    return probabilities(network.to(where), torch.from_numpy(plane), where)
+
+
+def probabilities(network: nn.Module, plane: Tensor, where: torch.device) -> NDArray[np.float32]:
+    """Probabilities (H, W) of one normalised plane (C, H, W)."""
+    result: NDArray[np.float32] = logits_of(network, plane[None].to(where))[0, 0].sigmoid().cpu().numpy()
+    return result
+
+
+def _check_channels(expected: int, got: int) -> None:
+    if expected != got:
+        raise SegsizeError(
+            f"The model was trained on images with {expected} channel(s), this one has {got}. "
+            "Convert the image, or train on images of this kind."
+        )
+
+
+def predict(project: Project, config: PredictConfig | None = None) -> Generator[Event, None, None]:
+    """Segment a project's images; every plane comes as a `Preview`, whole images as label files.
+
+    Raises
+    ------
+    SegsizeError
+        Without a model, without images, or when a label file cannot be written.
+    """
+    config = config or PredictConfig()
+    record = model_file(project, config.model)
+    where = resolve(config.device)
+    network, entry = load_network(project.models_folder / record.path)
+    network.to(where)
+    images = [image for image in project.images() if config.split in ("all", image.split)]
+    if not images:
+        raise SegsizeError(f"No image is in the part '{config.split}'. Add images, or choose another part.")
+    yield Started(
+        stage="predict",
+        device=describe(where),
+        steps=sum(image.planes for image in images),
+        images=len(images),
+    )
+    pixels = Pixels(project, entry["normalise"])
+    written = 0
+    for image in images:
+        stack: list[NDArray[np.int32]] = []
+        try:
+            _check_channels(entry["channels"], image.channels)
+            for index in range(image.planes):
+                plane = PlaneRef(image.id, index)
+                found = probabilities(network, pixels(plane), where)
+                stack.append(label(found > config.threshold, connectivity=2).astype(np.int32))
+                yield Preview(plane=plane, probabilities=found)
+        except SegsizeError as error:
+            yield Notice(f"{error} Going on with the other images.")
+            continue
+        if config.folder:
+            write_labels(
+                np.stack(stack), Path(config.folder) / f"{image.id:04d}-{Path(image.name).stem}-labels.tif"
+            )
+            written += 1
+    yield Ended(
+        stage="predict",
+        model=record.id,
+        message=f"{written} label images in {config.folder}" if written else "",
+    )
+
+
+def batched(items: Sequence[Tensor], size: int) -> Generator[tuple[int, Tensor], None, None]:
+    """Neighbouring planes of equal shape, stacked: (index of the first, (n, C, H, W))."""
+    start = 0
+    while start < len(items):
+        stop = start + 1
+        while stop < len(items) and stop - start < size and items[stop].shape == items[start].shape:
+            stop += 1
+        yield start, torch.stack(list(items[start:stop]))
+        start = stop

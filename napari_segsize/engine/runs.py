@@ -1,0 +1,156 @@
+"""How each stage is set up from data sets: network, batches, objective and criterion of one `Run`.
+
+Projects are not needed here: notebooks and benchmarks build `Dataset`s of arrays and call `fit` on these
+runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import SegsizeError
+from ..models.unet import SegmentationNet, build_unet
+from .batch import BatchSource
+from .checkpoint import network_entry
+from .config import FineTuneConfig, PretrainConfig
+from .dataset import Dataset
+from .device import launch
+from .evaluate import score, score_network
+from .events import Event
+from .loop import Run
+from .objective import mask_objective, size_objective
+
+__all__ = ["finetuning", "pretraining"]
+
+
+def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, file: Path) -> Run:
+    """A run that learns from the masks of `train`; its state goes to `file`.
+
+    Raises
+    ------
+    SegsizeError
+        Without masks.
+    """
+    if not train.masks:
+        raise SegsizeError(
+            "Pre-training needs at least one painted mask among the training images. "
+            "Paint one on the Annotate page, or import label images."
+        )
+    fabric = launch(config.device, config.precision)
+    return Run(
+        stage="pretrain",
+        config=config,
+        fabric=fabric,
+        network=build_unet(config.model, channels=train.channels, seed=config.seed),
+        source=BatchSource(
+            train, masks=config.batch_size, patch=config.patch, augment=config.augment, seed=config.seed
+        ),
+        objective=mask_objective,
+        look=_looker(validation, "pretrain", fabric.device),
+        criterion=score,
+        file=file,
+        entry=network_entry(config.model, train.channels, config.normalise, config.patch),
+    )
+
+
+def finetuning(
+    train: Dataset,
+    validation: Dataset,
+    network: SegmentationNet,
+    entry: Mapping[str, Any],
+    config: FineTuneConfig,
+    file: Path,
+    *,
+    start_model: int | None = None,
+) -> Run:
+    """A run that goes on from `network` with the sizes of `train`.
+
+    The recipe ``segsize`` uses sizes, centres and masks together; ``paper`` sizes alone, for which masks
+    count as their size. With several stamps in some image, each acts on its own window.
+
+    Raises
+    ------
+    SegsizeError
+        Without sizes, or for images of another number of channels than the network's.
+    """
+    config = config.resolved()
+    if config.recipe == "paper":
+        train = Dataset(tuple(item.with_size_of_mask() for item in train.items), train.pixels, train.notices)
+    _check_sizes(train, entry)
+    several = _several(config, train)
+    fabric = launch(config.device, config.precision)
+    network.train()
+    return Run(
+        stage="finetune",
+        config=config,
+        fabric=fabric,
+        network=network,
+        source=BatchSource(
+            train,
+            masks=config.mask_batch_size,
+            sizes=config.batch_size,
+            patch=config.patch,
+            augment=config.augment,
+            one_object=not several,
+            context=config.context,
+            seed=config.seed,
+        ),
+        objective=size_objective(config, _mean_size(train)),
+        look=_looker(validation, "finetune", fabric.device, one_object=not several, context=config.context),
+        criterion=_least_size_error if config.recipe == "paper" else score,
+        file=file,
+        entry=dict(entry),
+        start_model=start_model,
+    )
+
+
+def _check_sizes(train: Dataset, entry: Mapping[str, Any]) -> None:
+    if not train.sizes:
+        raise SegsizeError(
+            "Fine-tuning needs at least one object size among the training images. "
+            "Stamp some on the Annotate page, or import sizes.csv."
+        )
+    if train.channels != entry["channels"]:
+        raise SegsizeError(
+            f"The pre-trained model takes {entry['channels']} channel(s), the images have {train.channels}. "
+            "Pre-train again on these images."
+        )
+
+
+def _several(config: FineTuneConfig, train: Dataset) -> bool:
+    """Whether a size speaks of a window around its stamp instead of its whole image."""
+    if config.objects == "auto":
+        return any(item.located > 1 for item in train.items)
+    return config.objects == "several"
+
+
+def _mean_size(train: Dataset) -> float:
+    sizes = torch.cat([item.objects[:, 0] for item in train.sizes])
+    sizes = sizes[sizes > 0]
+    return float(sizes.mean()) if len(sizes) else 1.0
+
+
+def _least_size_error(metrics: Mapping[str, float]) -> float:
+    """The paper's criterion: the squared size error on the validation images."""
+    return -metrics["size_error"] if metrics else math.nan
+
+
+def _looker(
+    validation: Dataset, stage: str, device: torch.device, *, one_object: bool = True, context: float = 1.0
+) -> Callable[[nn.Module], Generator[Event, None, dict[str, float]]]:
+    """How a run validates; without validation images it learns nothing about itself."""
+
+    def look(network: nn.Module) -> Generator[Event, None, dict[str, float]]:
+        return (
+            yield from score_network(
+                network, validation, stage=stage, device=device, one_object=one_object, context=context
+            )
+        )
+
+    return look

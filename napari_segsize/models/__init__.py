@@ -1,0 +1,1 @@
+"""Networks. Each file opens with the paper it implements."""
