@@ -1,0 +1,293 @@
+"""Image files of every kind as stacks of planes, read as lazily as the file allows.
+
+Whatever the file, an image is (planes, channels, H, W): `open_image` says what is in it and hands out planes.
+Readers of file formats are in `formats`; which axis is which is decided here, once for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project.sizes import PIXEL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "SUFFIXES",
+    "Array",
+    "ImageSource",
+    "Raw",
+    "find_images",
+    "is_zarr",
+    "look_at",
+    "open_image",
+    "plain_name",
+]
+
+SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz", ".zarr",
+)  # fmt: skip
+_WHOLE_BYTES = (
+    64 << 20
+)  # up to here a stack is decoded at once: one pass over a compressed file, not one a plane
+_LOOK_BYTES = 256 << 20  # up to here every plane is looked at when an image is added; beyond, three of them
+
+
+class Array(Protocol):
+    """What a format gives: something with a shape that reads only what is asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """A file as its format describes it.
+
+    Attributes
+    ----------
+    array : Array
+        All of it, lazily where possible.
+    axes : str
+        A letter an axis: Y, X, S (colour samples), C (channels), Z, T and others (planes).
+    spacing : mapping from an axis letter to the size of a pixel
+        Letters that are missing: 1.
+    """
+
+    array: Array
+    axes: str
+    spacing: dict[str, float] = field(default_factory=dict)
+    unit: str = PIXEL
+    rgb: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """An image as a stack of planes; nothing but its description is in memory."""
+
+    path: Path
+    planes: int
+    channels: int
+    height: int
+    width: int
+    dtype: str
+    spacing: tuple[float, float, float]  # (z, y, x)
+    unit: str
+    rgb: bool
+    notes: tuple[str, ...]
+    _read: Callable[[slice], NDArray[Any]]
+
+    @property
+    def nbytes(self) -> int:
+        """Of all planes, decoded."""
+        return self.planes * self.channels * self.height * self.width * np.dtype(self.dtype).itemsize
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the image is so small that all planes are best read together."""
+        return self.nbytes <= _WHOLE_BYTES
+
+    def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
+        """Planes `start` to `stop`, (planes, C, H, W), in the machine's byte order."""
+        with _told(self.path):
+            pixels = self._read(slice(start, self.planes if stop is None else stop))
+        return np.ascontiguousarray(pixels, dtype=self.dtype)
+
+
+def open_image(path: Path) -> ImageSource:
+    """Find out what is in an image file.
+
+    Parameters
+    ----------
+    path : Path
+        PNG, JPEG, BMP, TIFF (multi-page, ImageJ, OME), NIfTI, or a zarr folder (plain or OME-NGFF).
+
+    Raises
+    ------
+    SegsizeError
+        For files that are missing, broken, of another kind, or that have more than one axis of planes.
+    """
+    from napari_segsize.project import formats
+
+    with _told(path):
+        raw = formats.read(path)
+        return _as_planes(path, raw)
+
+
+def look_at(source: ImageSource) -> tuple[str, ...]:
+    """Read the pixels once: proves that they can be read, and says what is odd about them, a sentence each."""
+    count = source.planes
+    if source.nbytes <= _LOOK_BYTES:
+        step = count if source.at_once else 1
+        parts: Iterable[tuple[int, int]] = ((k, min(k + step, count)) for k in range(0, count, step))
+    else:
+        parts = ((k, k + 1) for k in sorted({0, count // 2, count - 1}))
+    low, high, holes = math.inf, -math.inf, False
+    for start, stop in parts:
+        pixels = source.read(start, stop)
+        finite = pixels
+        if np.issubdtype(pixels.dtype, np.floating):
+            finite = pixels[np.isfinite(pixels)]
+            holes = holes or finite.size < pixels.size
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    notes = list(source.notes)
+    if holes:
+        notes.append(
+            "Some pixels are not numbers (NaN or infinite); training takes them as the darkest value."
+        )
+    if low == high:
+        notes.append(f"All pixels have the same value ({low:g}); there is nothing to learn from here.")
+    elif low > high:
+        notes.append("No pixel is a number; there is nothing to learn from here.")
+    return tuple(notes)
+
+
+def find_images(folder: Path) -> tuple[Path, ...]:
+    """Image files directly in a folder, in the order a person would sort them (2 before 10)."""
+    with _told(folder):
+        found = [path for path in folder.iterdir() if not path.name.startswith(".") and _is_image(path)]
+    if not found:
+        raise SegsizeError(
+            f"{folder} holds no image: expected files ending in {', '.join(SUFFIXES)} directly in it "
+            "(folders inside it are not searched)."
+        )
+    return tuple(sorted(found, key=lambda path: [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name.lower())
+    ]))  # fmt: skip
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a folder is a zarr array or group, whatever its name."""
+    return path.is_dir() and any(
+        (path / part).exists() for part in (".zattrs", ".zarray", ".zgroup", "zarr.json")
+    )
+
+
+def plain_name(path: Path) -> str:
+    """File name without what says its format: ``brain.nii.gz`` -> ``brain``."""
+    name = path.name
+    for suffix in (".ome.tif", ".ome.tiff", ".ome.zarr", *SUFFIXES):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return path.stem or name
+
+
+def _is_image(path: Path) -> bool:
+    name = path.name.lower()
+    return name.endswith(SUFFIXES) and (path.is_dir() == name.endswith(".zarr"))
+
+
+def _as_planes(path: Path, raw: Raw) -> ImageSource:
+    """Decide which axis is which."""
+    shape, axes = tuple(raw.array.shape), raw.axes
+    if len(shape) != len(axes):
+        raise SegsizeError(
+            f"{path.name}: {len(shape)} axes but {len(axes)} names for them ({axes}); save it again."
+        )
+    if 0 in shape:
+        raise SegsizeError(f"{path.name}: the image is empty ({_product(shape)} pixels); remove it.")
+    dtype = np.dtype(raw.array.dtype)
+    if dtype.kind not in "buif":
+        raise SegsizeError(
+            f"{path.name}: pixels are {dtype}; expected whole or real numbers, so convert it first."
+        )
+    where = {letter: axes.index(letter) for letter in ("Y", "X")}
+    channel = [
+        axis for axis, letter in enumerate(axes) if letter in "CS" and (shape[axis] > 1 or letter == "S")
+    ]
+    if len(channel) > 1:
+        wide = [axis for axis in channel if shape[axis] > 1]
+        if len(wide) > 1:
+            raise SegsizeError(f"{path.name}: has colours and channels ({axes} {shape}); save one of them.")
+        channel = wide or channel[:1]
+    stack = [axis for axis, letter in enumerate(axes) if letter not in "YXCS" and shape[axis] > 1]
+    if len(stack) > 1:
+        named = ", ".join(f"{axes[axis]}: {shape[axis]}" for axis in stack)
+        raise SegsizeError(
+            f"{path.name}: more than one axis of planes ({named}), expected an image, a stack or a volume: "
+            "save each time point (or position) as a file of its own."
+        )
+    order = (*stack, *channel, where["Y"], where["X"])
+    planes, channels = shape[stack[0]] if stack else 1, shape[channel[0]] if channel else 1
+    height, width = shape[where["Y"]], shape[where["X"]]
+
+    def read(wanted: slice) -> NDArray[Any]:
+        index = tuple(
+            wanted if axis in stack else slice(None) if axis in order else 0 for axis in range(len(shape))
+        )
+        if not stack:
+            index = tuple(slice(None) if axis in order else 0 for axis in range(len(shape)))
+        kept = [axis for axis in range(len(shape)) if axis in order]
+        pixels = np.asarray(raw.array[index]).transpose([kept.index(axis) for axis in order])
+        return pixels.reshape(-1, channels, height, width)
+
+    spacing = tuple(
+        _positive(raw.spacing.get(letter)) for letter in (axes[stack[0]] if stack else "Z", "Y", "X")
+    )
+    return ImageSource(
+        path=path, planes=planes, channels=channels, height=height, width=width, dtype=dtype.newbyteorder("=").name,
+        spacing=(spacing[0], spacing[1], spacing[2]), unit=raw.unit, rgb=raw.rgb and channels == 3,
+        notes=raw.notes, _read=read,
+    )  # fmt: skip
+
+
+def _positive(value: float | None) -> float:
+    return float(value) if value is not None and math.isfinite(value) and value > 0 else 1.0
+
+
+def _product(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+class _told:  # noqa: N801  # reads as a verb at the `with`
+    """Turn what a decoder raises into a sentence that names the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _traceback: object
+    ) -> None:
+        path = self._path
+        if (
+            error is None
+            or isinstance(error, (SegsizeError, MemoryError))
+            or not isinstance(error, Exception)
+        ):
+            return
+        if isinstance(error, FileNotFoundError):
+            raise SegsizeError(
+                f"{path} is not there any more: put it back, or show where it is now."
+            ) from error
+        if isinstance(error, PermissionError):
+            raise SegsizeError(f"{path} may not be read: change its permissions.") from error
+        if isinstance(error, IsADirectoryError):
+            raise SegsizeError(f"{path} is a folder; of folders only zarr images can be opened.") from error
+        if "imagecodecs" in str(error):
+            raise SegsizeError(
+                f"{path} is compressed in a way that needs another package: `pip install imagecodecs`, "
+                "or save it without compression."
+            ) from error
+        raise SegsizeError(
+            f"{path} could not be read as an image ({type(error).__name__}: {error}): it is damaged or of another "
+            "kind than its name says; open it in another program and save it again."
+        ) from error

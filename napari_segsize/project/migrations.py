@@ -1,0 +1,81 @@
+"""From an older project file to the present one: a copy first, then one transaction."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, select, update
+
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["back_up", "check", "migrate", "version"]
+
+logger = logging.getLogger(__name__)
+
+# What leads from version n to n + 1. Written as SQL and never changed: `tables` is the present, this is the past.
+_STEPS: Mapping[int, tuple[str, ...]] = {
+    1: (
+        "ALTER TABLE image ADD COLUMN warnings VARCHAR NOT NULL DEFAULT '[]'",
+        "ALTER TABLE image ADD COLUMN file_bytes INTEGER NOT NULL DEFAULT -1",
+        "ALTER TABLE image ADD COLUMN file_time INTEGER NOT NULL DEFAULT -1",
+        "ALTER TABLE change ADD COLUMN entered FLOAT",
+        "ALTER TABLE change ADD COLUMN unit VARCHAR",
+        # Version 1 knew only pixels. This fills new columns; no trigger may be in its way, and none is left off.
+        "DROP TRIGGER change_keeps_update",
+        "UPDATE change SET entered = size, unit = 'px' WHERE kind = 'stamp'",
+        "CREATE TRIGGER change_keeps_update BEFORE UPDATE ON change "
+        "BEGIN SELECT RAISE(ABORT, 'the history of a project only grows'); END",
+    ),
+}
+
+
+def version(connection: Connection) -> int:
+    """Schema version of an open file; 0 for a database that is not a project."""
+    if not inspect(connection).has_table("meta"):
+        return 0
+    found = connection.scalar(select(tables.meta.c.value).where(tables.meta.c.key == "schema_version"))
+    return int(found) if found is not None and found.isdecimal() else 0
+
+
+def check(file: Path, found: int) -> None:
+    """Refuse a file that no step leads from."""
+    if found == 0:
+        raise SegsizeError(f"{file} is a database but not a project of napari-segsize: choose another file.")
+    if found > tables.SCHEMA_VERSION:
+        raise SegsizeError(
+            f"{file} was written by a newer napari-segsize (file version {found}, this program knows "
+            f"{tables.SCHEMA_VERSION}): update with `pip install --upgrade napari-segsize`."
+        )
+
+
+def back_up(file: Path, found: int) -> Path:
+    """Copy the file, with what is still in its write-ahead log, to ``<stem>.version-<n>.backup`` beside it."""
+    copy = file.with_name(f"{file.stem}.version-{found}.backup")
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    with copy.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    logger.info("%s: copied to %s before it is migrated", file, copy.name)
+    return copy
+
+
+def migrate(connection: Connection, file: Path) -> None:
+    """Bring the file to the present version, inside the caller's write transaction."""
+    found = version(connection)  # under the write lock: another process may have been faster
+    if found < tables.SCHEMA_VERSION:
+        back_up(file, found)  # reads the committed state, which is still the old one
+    for start in range(found, tables.SCHEMA_VERSION):
+        for statement in _STEPS[start]:
+            connection.exec_driver_sql(statement)
+        connection.execute(
+            update(tables.meta).where(tables.meta.c.key == "schema_version").values(value=str(start + 1))
+        )
