@@ -8,6 +8,6 @@ __all__ = ["SegsizeError"]
 class SegsizeError(Exception):
     """Something the user can fix.
 
-    The message is one sentence that says what was expected, what came, and the way out; widgets and the command
-    line show it as it is, without a traceback.
+    The message is one sentence that says what was expected, what came, and the way out; widgets and the
+    command line show it as it is, without a traceback.
     """

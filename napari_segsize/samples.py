@@ -98,7 +98,7 @@ def hippocampus() -> HippocampusSample:
 
 
 def synthetic_shapes(n: int = 24, shape: tuple[int, int] = (64, 64), seed: int = 0) -> ShapeSample:
-    """Draw `n` images of one object each, by turns a square, a disc, a ring and a blob, whose sizes are known.
+    """Draw `n` images of one object of known size each: a square, a disc, a ring and a blob by turns.
 
     Parameters
     ----------
@@ -139,13 +139,19 @@ def hippocampus_layers() -> list[LayerTuple]:
         "slice_index": sample.slice_index,
         "split": sample.split,
     }
-    # The planes are 1 mm squares, but consecutive planes may be of two people: the first axis counts, it has no mm.
+    # Pixels are 1 mm squares; planes are counted, as neighbours may be of two people.
     common = {"scale": (1.0, 1.0, 1.0), "axis_labels": ("plane", "y", "x"), "units": ("pixel", "mm", "mm")}
-    licence = "CC BY-SA 4.0; Antonelli et al., The Medical Segmentation Decathlon, Nat. Commun. 13, 4128, 2022"
+    licence = (
+        "CC BY-SA 4.0; Antonelli et al., The Medical Segmentation Decathlon, Nat. Commun. 13, 4128, 2022"
+    )
     metadata = {"planes": features, "licence": licence}
     return [
         (sample.images, {"name": "hippocampus", "metadata": metadata, "colormap": "gray", **common}, "image"),
-        (sample.masks.astype(np.int32), {"name": "hippocampus masks", "metadata": metadata, **common}, "labels"),
+        (
+            sample.masks.astype(np.int32),
+            {"name": "hippocampus masks", "metadata": metadata, **common},
+            "labels",
+        ),
     ]
 
 
@@ -163,8 +169,8 @@ def shape_layers() -> list[LayerTuple]:
 def write_sample_project(folder: Path | str) -> Project:
     """Make a project of the bundled slices in `folder`: one multi-page TIFF per volume, no annotations yet.
 
-    The group of an image is its subject and its split is the sample's, so nobody is in two parts. The caller closes
-    the project. `sample_masks` gives the masks that belong to its planes.
+    The group of an image is its subject and its split is the sample's, so nobody is in two parts. The caller
+    closes the project. `sample_masks` gives the masks that belong to its planes.
     """
     from napari_segsize.project import Project
 
@@ -179,7 +185,7 @@ def write_sample_project(folder: Path | str) -> Project:
             spacing=_SPACING,
             unit="mm",
             group=f"subject_{sample.subject[rows][0]:03d}",
-            split=str(sample.split[rows][0]),
+            split=_SPLITS[_SPLITS.index(sample.split[rows][0])],
         )
     return project
 
@@ -232,9 +238,12 @@ def _blob(shape: tuple[int, int], rng: np.random.Generator) -> tuple[NDArray[np.
     return _measured(np.hypot(rows - y, columns - x) <= radius * (1 + waves))
 
 
-_DRAW: Final[
-    dict[str, Callable[[tuple[int, int], np.random.Generator], tuple[NDArray[np.bool_], float]]]
-] = {"square": _square, "disc": _disc, "ring": _ring, "blob": _blob}
+_DRAW: Final[dict[str, Callable[[tuple[int, int], np.random.Generator], tuple[NDArray[np.bool_], float]]]] = {
+    "square": _square,
+    "disc": _disc,
+    "ring": _ring,
+    "blob": _blob,
+}
 
 
 def _middle(shape: tuple[int, int], radius: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -261,4 +270,5 @@ def _photograph(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np
 
     slope = np.linspace(0, rng.uniform(-20, 20), mask.shape[1])
     image = 60 + 90 * gaussian_filter(mask.astype(np.float64), 1.0) + slope + rng.normal(0, 18, mask.shape)
-    return np.clip(np.round(image), 0, 255).astype(np.uint8)
+    levels: NDArray[np.uint8] = np.clip(np.round(image), 0, 255).astype(np.uint8)
+    return levels

@@ -1,8 +1,8 @@
-"""Make the bundled hippocampus sample from the development data set: python scripts/make_sample.py hippocampus.npz.
+"""Make the bundled hippocampus sample: python scripts/make_sample.py hippocampus.npz (the development data).
 
-One volume of each of 26 subjects, every second slice: neighbouring slices say nearly the same, other people do not.
-Training subjects come from the training part of the data set, validation and test subjects from its validation part,
-so a network trained on either part of the sample has seen no subject of the other, in the sample or outside it.
+One volume of each of 26 subjects, every second slice: neighbouring slices say nearly the same, other people
+do not. Training subjects come from the training part of the data set, validation and test subjects from its
+validation part, so a network trained on either part of the sample has seen no subject of the other.
 """
 
 from __future__ import annotations
@@ -28,27 +28,35 @@ def choose(data: dict[str, np.ndarray], rng: np.random.Generator) -> list[tuple[
         here = data["split"] == PART[split]
         subjects = [s for s in rng.permutation(np.unique(data["subject"][here])) if s not in used][:number]
         used.update(subjects)
-        chosen += [(split, rng.choice(np.unique(data["volume_id"][here & (data["subject"] == s)]))) for s in subjects]
+        chosen += [
+            (split, rng.choice(np.unique(data["volume_id"][here & (data["subject"] == s)]))) for s in subjects
+        ]
     return chosen
 
 
 def to_8_bits(images: np.ndarray) -> np.ndarray:
-    """One linear map per volume; the brightest 0.1 % are clipped, as single bright pixels would cost the contrast."""
+    """One linear map per volume; the brightest 0.1 % are clipped, as single bright pixels cost contrast."""
     low, high = float(images.min()), float(np.quantile(images, 0.999))
     return np.round(np.clip((images - low) / (high - low), 0, 1) * 255).astype(np.uint8)
 
 
 def main() -> None:
     """Write the sample into the package."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("npz", type=Path, help="hippocampus.npz of the development data")
     parser.add_argument("--target", type=Path, default=TARGET)
     args = parser.parse_args()
 
     rng = np.random.default_rng(SEED)
-    parts: dict[str, list[np.ndarray]] = {name: [] for name in ("images", "masks", "subject", "volume", "slice_index", "split")}
+    parts: dict[str, list[np.ndarray]] = {
+        name: [] for name in ("images", "masks", "subject", "volume", "slice_index", "split")
+    }
     with np.load(args.npz) as data:
-        arrays = {name: data[name] for name in ("images", "masks", "subject", "volume_id", "slice_index", "split")}
+        arrays = {
+            name: data[name] for name in ("images", "masks", "subject", "volume_id", "slice_index", "split")
+        }
     for split, volume in choose(arrays, rng):
         rows = np.flatnonzero(arrays["volume_id"] == volume)
         rows = rows[np.argsort(arrays["slice_index"][rows])][::EVERY]
@@ -62,8 +70,9 @@ def main() -> None:
     sample = {name: np.concatenate(arrays) for name, arrays in parts.items()}
     masks = sample.pop("masks")
     np.savez_compressed(args.target, **sample, masks=np.packbits(masks, axis=-1))  # 32 columns are 4 bytes
-    counts = {name: int((sample["split"] == number).sum()) for number, name in enumerate(SPLITS)}
-    print(f"{args.target}: {args.target.stat().st_size} bytes, {len(masks)} slices {counts}, {len(np.unique(sample['subject']))} subjects")
+    counts = ", ".join(f"{(sample['split'] == number).sum()} {name}" for number, name in enumerate(SPLITS))
+    subjects = len(np.unique(sample["subject"]))
+    print(f"{args.target}: {args.target.stat().st_size} bytes, slices: {counts}, {subjects} subjects")
 
 
 if __name__ == "__main__":
