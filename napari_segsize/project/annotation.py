@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from napari_segsize.project.sizes import ParsedSize, even_size, object_size_of, parse_size
 
 __all__ = [
-    "MARKS", "SPLITS", "Change", "Counts", "ImageRecord", "ModelRecord", "ParsedSize", "PlaneAnnotation", "PlaneRef",
-    "SizeStamp", "Split", "even_size", "object_size_of", "parse_size",
+    "MARKS", "SPLITS", "Change", "Counts", "ImageRecord", "ModelRecord", "ParsedSize", "PlaneAnnotation",
+    "PlaneRef", "SizeStamp", "Split", "even_size", "object_size_of", "parse_size",
 ]  # fmt: skip
 
 Split = Literal["train", "validation", "test"]

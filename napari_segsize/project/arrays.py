@@ -25,7 +25,7 @@ _AXES = {"image": "YX", "stack": "ZYX", "channels": "CYX", "channel stack": "ZCY
 def write_tiff(
     folder: Path, name: str, array: NDArray[Any], *, kind: str, spacing: Sequence[float], unit: str, rgb: bool
 ) -> Path:
-    """Write an array as a compressed TIFF with its axes and spacing, under a name that is free; see `add_array`."""
+    """Write an array as a compressed TIFF with its axes and spacing, under a free name; see `add_array`."""
     import tifffile
 
     if kind not in _AXES:
@@ -38,8 +38,8 @@ def write_tiff(
         )
     if array.ndim != len(axes) or 0 in array.shape:
         raise SegsizeError(
-            f"{name}: expected an array with the axes {axes}, got the shape {array.shape}; save each time point (or "
-            "position) as an image of its own."
+            f"{name}: expected an array with the axes {axes}, got the shape {array.shape}; save each time "
+            "point (or position) as an image of its own."
         )
     if rgb and ("C" in axes or array.shape[-1] not in (3, 4)):
         raise SegsizeError(f"{name}: colours need a last axis of 3, got the shape {array.shape}.")

@@ -11,7 +11,7 @@ __all__ = ["Glance", "content_hash", "glance"]
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What is seen of a file without reading it: the same size and time mean the same content, as for `make`."""
+    """What is seen of a file without reading it: same size and time, same content, as for `make`."""
 
     bytes: int
     time: int  # nanoseconds; of a folder, the latest in it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -178,11 +179,11 @@ def _tiff_scale(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
 def _ome_scale(xml: str) -> tuple[dict[str, float], str]:
     found = re.search(r"<(?:\w+:)?Pixels\b([^>]*)>", xml)
     attributes = dict(re.findall(r'(\w+)="([^"]*)"', found[1])) if found else {}
-    unit = unit_name(attributes.get("PhysicalSizeXUnit", "µm").replace("&#181;", "µ").replace("&#xB5;", "µ"))
+    unit = unit_name(html.unescape(attributes.get("PhysicalSizeXUnit", "µm")))
     scale = {}
     for letter in "ZYX":
         size = attributes.get(f"PhysicalSize{letter}")
-        own = unit_name(attributes.get(f"PhysicalSize{letter}Unit", unit))
+        own = unit_name(html.unescape(attributes.get(f"PhysicalSize{letter}Unit", unit)))
         if size is not None and own == unit:
             scale[letter] = float(size)
     return (scale, unit) if "X" in scale else ({}, PIXEL)
@@ -231,7 +232,8 @@ def _read_zarr(path: Path) -> Raw:
     arrays = list(node.arrays())
     if len(arrays) != 1:
         raise SegsizeError(
-            f"{path.name}: a zarr group of {len(arrays)} arrays without OME-NGFF metadata; choose one array in it."
+            f"{path.name}: a zarr group of {len(arrays)} arrays without OME-NGFF metadata; "
+            "choose one array in it."
         )
     return _zarr_array(arrays[0][1])
 

@@ -20,7 +20,7 @@ from napari_segsize.project.fingerprint import Glance, content_hash, glance
 from napari_segsize.project.images import ImageSource, look_at, open_image, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Candidate", "Gallery"]
 
 _CACHE_BYTES = 256 << 20
+_ROWS = 500  # numbers in one statement; SQLite has a limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Candidate:
 
 
 class Gallery:
-    """Rows of the image table, and pixels. Does not open transactions of its own for writing: the project does."""
+    """Rows of the image table, and pixels. Writes only inside transactions that the project opens."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self._store, self._folder = store, folder
@@ -99,15 +100,18 @@ class Gallery:
         assert key is not None
         return int(key[0])
 
-    def update(self, connection: Connection, image_id: int, values: Mapping[str, Any]) -> None:
-        """Change a row."""
-        connection.execute(update(tables.image).where(tables.image.c.id == image_id).values(dict(values)))
-        self.forget(image_id)
+    def update(self, connection: Connection, image_ids: Iterable[int], values: Mapping[str, Any]) -> None:
+        """Change rows, all to the same."""
+        ids = list(image_ids)
+        for start in range(0, len(ids), _ROWS):
+            where = tables.image.c.id.in_(ids[start : start + _ROWS])
+            connection.execute(update(tables.image).where(where).values(dict(values)))
 
     def link(self, connection: Connection, image_id: int, candidate: Candidate) -> None:
         """Let an image be another file (moved, or accepted as changed)."""
         path, source = self.stored_path(candidate.path), candidate.source
-        self.update(connection, image_id, {
+        self.forget(image_id)
+        self.update(connection, [image_id], {
             "path": path, "sha256": candidate.sha256, "file_bytes": candidate.seen.bytes,
             "file_time": candidate.seen.time, "dtype": source.dtype, "rgb": source.rgb,
             "warnings": json.dumps(candidate.warnings),
@@ -194,8 +198,8 @@ class Gallery:
         if seen != self._seen(record.id) and self.has_changed(record):
             self.forget(record.id)
             raise SegsizeError(
-                f"{where} has changed since it was added, so the annotations may no longer fit: put the old file back, "
-                "or re-link the image to accept the new one."
+                f"{where} has changed since it was added, so the annotations may no longer fit: put the old "
+                "file back, or re-link the image to accept the new one."
             )
         self._checked[record.id] = seen
 
@@ -254,12 +258,12 @@ class Gallery:
         if split is None:  # a newcomer goes where its group is
             split = next(each for each in SPLITS if each in used) if used else "train"
         return {
-            "name": _free_name(connection, plain_name(candidate.path), candidate.path.parent.name), "path": path,
-            "sha256": candidate.sha256, "planes": source.planes, "channels": source.channels,
-            "height": source.height, "width": source.width, "dtype": source.dtype, "spacing_z": source.spacing[0],
-            "spacing_y": source.spacing[1], "spacing_x": source.spacing[2], "unit": source.unit, "group": group,
-            "split": split, "rgb": source.rgb, "removed": False, "warnings": json.dumps(warnings),
-            "file_bytes": candidate.seen.bytes, "file_time": candidate.seen.time,
+            "name": _free_name(connection, plain_name(candidate.path), candidate.path.parent.name),
+            "path": path, "sha256": candidate.sha256, "planes": source.planes, "channels": source.channels,
+            "height": source.height, "width": source.width, "dtype": source.dtype,
+            "spacing_z": source.spacing[0], "spacing_y": source.spacing[1], "spacing_x": source.spacing[2],
+            "unit": source.unit, "group": group, "split": split, "rgb": source.rgb,
+            "removed": False, "warnings": json.dumps(warnings), "file_bytes": candidate.seen.bytes, "file_time": candidate.seen.time,
         }  # fmt: skip
 
 

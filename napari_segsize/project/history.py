@@ -1,4 +1,4 @@
-"""What was said, in the order it was said: every change is appended, undo and redo too, nothing is rewritten."""
+"""What was said, in the order it was said: changes, undo and redo are appended, nothing is rewritten."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import psutil
+import psutil  # type: ignore[import-untyped,unused-ignore]
 from sqlalchemy import Connection, func, insert, select, update
 
 from napari_segsize.project import tables
@@ -106,9 +106,9 @@ class Step:
 class History:
     """The append-only history of one open project, and which of its steps this session may take back.
 
-    A session takes back its own steps, and those of sessions that had ended (or died) when it began; never one of
-    another session that was open at the same time. And it takes back a change only while that is the last word on
-    its key: what somebody else has said since stays.
+    A session takes back its own steps, and those of sessions that had ended (or died) when it began; never
+    one of another session that was open at the same time. And it takes back a change only while that is the last
+    word on its key: what somebody else has said since stays.
     """
 
     def __init__(self, store: Store) -> None:
@@ -250,7 +250,8 @@ class History:
     def _introduce(self, connection: Connection) -> None:
         process = psutil.Process()
         connection.execute(insert(tables.session).values(
-            id=self._session, host=socket.gethostname(), process=process.pid, process_started=process.create_time()
+            id=self._session, host=socket.gethostname(), process=process.pid,
+            process_started=process.create_time(),
         ))  # fmt: skip
 
     def _replay(self) -> None:

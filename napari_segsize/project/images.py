@@ -48,9 +48,15 @@ class Array(Protocol):
     """What a format gives: something with a shape that reads only what is asked for."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """Sides."""
+        ...
+
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """Of the pixels."""
+        ...
+
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
@@ -130,7 +136,7 @@ def open_image(path: Path) -> ImageSource:
 
 
 def look_at(source: ImageSource) -> tuple[str, ...]:
-    """Read the pixels once: proves that they can be read, and says what is odd about them, a sentence each."""
+    """Read the pixels once: proves that they can be read; says what is odd about them, a sentence each."""
     count = source.planes
     if source.nbytes <= _LOOK_BYTES:
         step = count if source.at_once else 1
@@ -167,9 +173,7 @@ def find_images(folder: Path) -> tuple[Path, ...]:
             f"{folder} holds no image: expected files ending in {', '.join(SUFFIXES)} directly in it "
             "(folders inside it are not searched)."
         )
-    return tuple(sorted(found, key=lambda path: [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name.lower())
-    ]))  # fmt: skip
+    return tuple(sorted(found, key=_as_people_sort))
 
 
 def is_zarr(path: Path) -> bool:
@@ -191,6 +195,11 @@ def plain_name(path: Path) -> str:
 def _is_image(path: Path) -> bool:
     name = path.name.lower()
     return name.endswith(SUFFIXES) and (path.is_dir() == name.endswith(".zarr"))
+
+
+def _as_people_sort(path: Path) -> list[tuple[int, int, str]]:
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
 
 
 def _as_planes(path: Path, raw: Raw) -> ImageSource:
@@ -231,8 +240,6 @@ def _as_planes(path: Path, raw: Raw) -> ImageSource:
         index = tuple(
             wanted if axis in stack else slice(None) if axis in order else 0 for axis in range(len(shape))
         )
-        if not stack:
-            index = tuple(slice(None) if axis in order else 0 for axis in range(len(shape)))
         kept = [axis for axis in range(len(shape)) if axis in order]
         pixels = np.asarray(raw.array[index]).transpose([kept.index(axis) for axis in order])
         return pixels.reshape(-1, channels, height, width)
@@ -241,9 +248,9 @@ def _as_planes(path: Path, raw: Raw) -> ImageSource:
         _positive(raw.spacing.get(letter)) for letter in (axes[stack[0]] if stack else "Z", "Y", "X")
     )
     return ImageSource(
-        path=path, planes=planes, channels=channels, height=height, width=width, dtype=dtype.newbyteorder("=").name,
-        spacing=(spacing[0], spacing[1], spacing[2]), unit=raw.unit, rgb=raw.rgb and channels == 3,
-        notes=raw.notes, _read=read,
+        path=path, planes=planes, channels=channels, height=height, width=width,
+        dtype=dtype.newbyteorder("=").name, spacing=(spacing[0], spacing[1], spacing[2]), unit=raw.unit,
+        rgb=raw.rgb and channels == 3, notes=raw.notes, _read=read,
     )  # fmt: skip
 
 
@@ -288,6 +295,6 @@ class _told:  # noqa: N801  # reads as a verb at the `with`
                 "or save it without compression."
             ) from error
         raise SegsizeError(
-            f"{path} could not be read as an image ({type(error).__name__}: {error}): it is damaged or of another "
-            "kind than its name says; open it in another program and save it again."
+            f"{path} could not be read as an image ({type(error).__name__}: {error}): it is damaged or of "
+            "another kind than its name says; open it in another program and save it again."
         ) from error

@@ -21,7 +21,7 @@ __all__ = ["back_up", "check", "migrate", "version"]
 
 logger = logging.getLogger(__name__)
 
-# What leads from version n to n + 1. Written as SQL and never changed: `tables` is the present, this is the past.
+# What leads from version n to n + 1. Written as SQL and never changed: `tables` is the present.
 _STEPS: Mapping[int, tuple[str, ...]] = {
     1: (
         "ALTER TABLE image ADD COLUMN warnings VARCHAR NOT NULL DEFAULT '[]'",
@@ -29,11 +29,13 @@ _STEPS: Mapping[int, tuple[str, ...]] = {
         "ALTER TABLE image ADD COLUMN file_time INTEGER NOT NULL DEFAULT -1",
         "ALTER TABLE change ADD COLUMN entered FLOAT",
         "ALTER TABLE change ADD COLUMN unit VARCHAR",
-        # Version 1 knew only pixels. This fills new columns; no trigger may be in its way, and none is left off.
+        # Version 1 knew only pixels. This fills new columns, so the trigger that guards the old steps aside.
         "DROP TRIGGER change_keeps_update",
         "UPDATE change SET entered = size, unit = 'px' WHERE kind = 'stamp'",
-        "CREATE TRIGGER change_keeps_update BEFORE UPDATE ON change "
-        "BEGIN SELECT RAISE(ABORT, 'the history of a project only grows'); END",
+        (
+            "CREATE TRIGGER change_keeps_update BEFORE UPDATE ON change "
+            "BEGIN SELECT RAISE(ABORT, 'the history of a project only grows'); END"
+        ),
     ),
 }
 
@@ -58,7 +60,7 @@ def check(file: Path, found: int) -> None:
 
 
 def back_up(file: Path, found: int) -> Path:
-    """Copy the file, with what is still in its write-ahead log, to ``<stem>.version-<n>.backup`` beside it."""
+    """Copy the file, and what is in its write-ahead log, to ``<stem>.version-<n>.backup`` beside it."""
     copy = file.with_name(f"{file.stem}.version-{found}.backup")
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)

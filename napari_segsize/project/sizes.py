@@ -24,12 +24,15 @@ PIXEL = "pixel"
 _METRES = {"m": 1.0, "cm": 1e-2, "mm": 1e-3, "um": 1e-6, "nm": 1e-9, "angstrom": 1e-10, "inch": 0.0254}
 _ALIASES = {
     "": PIXEL, "px": PIXEL, "pixels": PIXEL, "voxel": PIXEL, "unknown": PIXEL, "none": PIXEL,
-    "meter": "m", "metre": "m", "centimeter": "cm", "centimetre": "cm", "millimeter": "mm", "millimetre": "mm",
+    "meter": "m", "metre": "m", "centimeter": "cm", "centimetre": "cm",
+    "millimeter": "mm", "millimetre": "mm",
     "micrometer": "um", "micrometre": "um", "micron": "um", "microns": "um", "µm": "um", "μm": "um",
-    "\\u00b5m": "um", "nanometer": "nm", "nanometre": "nm", "å": "angstrom", "in": "inch", "inches": "inch", '"': "inch",
+    "\\u00b5m": "um", "nanometer": "nm", "nanometre": "nm", "å": "angstrom",
+    "in": "inch", "inches": "inch", '"': "inch",
 }  # fmt: skip
 _NUMBER = re.compile(
-    r"\s*([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?))\s*(\D*?)\s*", re.IGNORECASE
+    r"\s*([+-]?(?:\d+(?:[.,]\d*)?|[.,]\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf(?:inity)?))\s*(\D*?)\s*",
+    re.IGNORECASE,
 )
 _SQUARE = 0.01  # sides of a pixel that differ by less than this fraction still make a square
 
@@ -61,9 +64,9 @@ class ParsedSize:
 def even_size(pixels: float) -> float:
     """Size of the object that a square `pixels` wide is: the width rounded, then rounded up to even.
 
-    A size is twice the largest chessboard distance to the background ([1]_, eq. 5), which is even whatever the
-    object: a square 5 pixels wide and one 6 pixels wide both have size 6. A width entered by hand has to follow
-    the same rule to be comparable, so n pixels become ``2 * ceil(n / 2)``.
+    A size is twice the largest chessboard distance to the background ([1]_, eq. 5), which is even whatever
+    the object: a square 5 pixels wide and one 6 pixels wide both have size 6. A width entered by hand has to
+    follow the same rule to be comparable, so n pixels become ``2 * ceil(n / 2)``.
 
     Parameters
     ----------
@@ -135,7 +138,8 @@ def parse_size(
     if entered == 0:
         if located:
             raise SegsizeError(
-                'A size of 0 cannot have a place: give the object\'s width, or use "No object here" for the whole image.'
+                "A size of 0 cannot have a place: give the object's width, or say that there is "
+                '"No object here" for the whole image.'
             )
         return ParsedSize(size=0.0, entered=0.0, unit=_short(unit))
     pixels = entered if unit == PIXEL else entered / _side(unit, spacing, image_unit)
@@ -154,8 +158,8 @@ def parse_size(
 def object_size_of(mask: NDArray[Any]) -> float:
     """Size of the object in a 2-D mask: twice the largest chessboard distance to the background.
 
-    Outside the image is unknown, not background (the definition of `napari_segsize.ops`, on one array and without
-    torch). 0 without foreground, ``2 * max(shape)`` without background.
+    Outside the image is unknown, not background (the definition of `napari_segsize.ops`, on one array and
+    without torch). 0 without foreground, ``2 * max(shape)`` without background.
     """
     foreground = np.asarray(mask).astype(bool)
     if foreground.ndim != 2:
@@ -163,10 +167,10 @@ def object_size_of(mask: NDArray[Any]) -> float:
     if not foreground.any():
         return 0.0
     if foreground.all():
-        return 2.0 * max(foreground.shape)
+        return float(2 * max(foreground.shape))
     from scipy.ndimage import distance_transform_cdt
 
-    # A ring of one pixel around the object decides every distance inside it, so a crop of that size is enough.
+    # A ring of one pixel around the object decides every distance inside it, so a crop of that size will do.
     rows, columns = (np.flatnonzero(foreground.any(axis)) for axis in (1, 0))
     crop = foreground[max(rows[0] - 1, 0) : rows[-1] + 2, max(columns[0] - 1, 0) : columns[-1] + 2]
     return 2.0 * float(distance_transform_cdt(crop, metric="chessboard").max())
@@ -202,8 +206,8 @@ def _side(unit: str, spacing: Sequence[float], image_unit: str | None) -> float:
         raise SegsizeError(f"The image's pixel size is {y:g} x {x:g}: enter the size in pixels.")
     if abs(y - x) > _SQUARE * max(y, x):
         raise SegsizeError(
-            f"The image's pixels are not square ({y:g} x {x:g} {own}), so a size in {unit} has no single width "
-            "in pixels: enter it in pixels."
+            f"The image's pixels are not square ({y:g} x {x:g} {own}), so a size in {unit} has no single "
+            "width in pixels: enter it in pixels."
         )
     scale = 1.0 if own == unit else _METRES[own] / _METRES[unit]
     side: float = (y + x) / 2 * scale

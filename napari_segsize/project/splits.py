@@ -23,7 +23,8 @@ def divided(
         raise ValueError(f'by: expected "group" or "image", got {by!r}')
     if validation < 0 or test < 0 or validation + test > 1:
         raise SegsizeError(
-            f"The parts for validation ({validation:g}) and test ({test:g}) must be at least 0 and together at most 1."
+            f"The parts for validation ({validation:g}) and test ({test:g}) must be at least 0 and together "
+            "at most 1."
         )
     units: dict[str | int, list[int]] = {}
     for image in images:

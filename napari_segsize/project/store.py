@@ -1,4 +1,4 @@
-"""The project file: an SQLite database, opened, written in short transactions, and its errors in sentences."""
+"""The project file: an SQLite database, written in short transactions; its errors in sentences."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _BUSY_MS = 15_000  # how long a write waits for another process before it gives 
 class Store:
     """One open project file.
 
-    `reading` and `writing` give a connection inside a transaction. A write takes the file's write lock at once
-    (BEGIN IMMEDIATE), so what it reads is still true when it commits, whoever else has the project open. Nested
-    `writing` blocks of one thread are one transaction. Reads of the same thread inside it see what it wrote.
+    `reading` and `writing` give a connection inside a transaction. A write takes the file's write lock at
+    once (BEGIN IMMEDIATE), so what it reads is still true when it commits, whoever else has the project open.
+    Nested `writing` blocks of one thread are one transaction; reads of that thread see what it wrote.
 
-    With WAL and ``synchronous=FULL`` a commit returns when the operating system has been told to put it on the
-    disk: it survives kill -9 and a power cut. ``NORMAL`` would survive only the first, for about a millisecond
-    less (`benchmarks/annotation.py` prints both).
+    With WAL and ``synchronous=FULL`` a commit returns when the log has been flushed to the disk: it survives
+    kill -9 and a power cut. ``NORMAL`` flushes only at checkpoints and survives just the first
+    (`benchmarks/annotation.py` measures what the difference costs).
     """
 
     def __init__(self, file: Path) -> None:
@@ -123,7 +123,7 @@ class Store:
 
 @contextmanager
 def told(file: Path) -> Iterator[None]:
-    """Turn what the database or the file system refuses into a sentence; nothing of the transaction was written."""
+    """Turn what the database or the file system refuses into a sentence; the transaction was not written."""
     try:
         with _told_of_database(file):
             yield
@@ -143,7 +143,7 @@ def _told_of_database(file: Path) -> Iterator[None]:
 
 @contextmanager
 def replacing(file: Path) -> Iterator[Path]:
-    """A path in the same folder to write to; on success it is flushed to the disk and takes the place of `file`."""
+    """A path in the same folder to write to; on success it is flushed to disk and takes the name `file`."""
     new = file.with_name(f".{file.stem}.{os.getpid()}-{threading.get_ident()}{file.suffix}")
     try:
         yield new
@@ -223,7 +223,10 @@ def _sentence(file: Path, error: BaseException | None) -> str:
             "try again when it is done."
         )
     if "full" in text:
-        return f"The disk of {file} is full, so the last annotation was not written: free some space and repeat it."
+        return (
+            f"The disk of {file} is full, so the last annotation was not written: free some space and repeat "
+            "it."
+        )
     if "readonly" in text or "read-only" in text:
         return _os_sentence(file, PermissionError())
     if "malformed" in text or "not a database" in text or "file is encrypted" in text:
@@ -235,8 +238,8 @@ def _sentence(file: Path, error: BaseException | None) -> str:
         )
     if "disk i/o" in text:
         return (
-            f"{file} could not be read or written (disk error, full disk or unplugged drive); the last annotation was "
-            "not written: check the drive and repeat it."
+            f"{file} could not be read or written (disk error, full disk or unplugged drive); the last "
+            "annotation was not written: check the drive and repeat it."
         )
     return f"{file} could not be used ({error}): close other programs that use it and open the project again."
 
@@ -246,8 +249,8 @@ def _os_sentence(file: Path, error: OSError) -> str:
         return f"{file} does not exist: check the path, or make a new project there."
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return (
-            f"{file.parent} cannot be written to, and a project must be: allow it, or copy the project to a folder "
-            "of yours."
+            f"{file.parent} cannot be written to, and a project must be: allow it, or copy the project to "
+            "a folder of yours."
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk of {file} is full, so nothing was written: free some space and try again."

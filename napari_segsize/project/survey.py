@@ -48,7 +48,7 @@ def annotation(
     painted = kinds.get("mask")
     return PlaneAnnotation(
         plane=plane,
-        stamps=tuple(_stamp(entry.key.object, entry.values) for entry in present if entry.key.kind == "stamp"),
+        stamps=tuple(_stamp(said.key.object, said.values) for said in present if said.key.kind == "stamp"),
         mask=None if painted is None else mask(connection, painted.values["labels_id"], shape),
         no_object="no_object" in kinds, skipped="skip" in kinds,
     )  # fmt: skip
@@ -109,7 +109,8 @@ def counts(store: Store, images: Sequence[ImageRecord]) -> Counts:
         mine = [record for record in images if record.split in wanted]
         return Counts(
             images=len(mine), planes=sum(record.planes for record in mine), masks=total("mask"),
-            sizes=total("stamp"), centres=total("stamp", located=True), no_object=total("no_object"), skipped=total("skip"),
+            sizes=total("stamp"), centres=total("stamp", located=True),
+            no_object=total("no_object"), skipped=total("skip"),
             by_split={split: of(split) for split in SPLITS} if len(wanted) > 1 else {},
         )  # fmt: skip
 

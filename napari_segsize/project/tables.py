@@ -1,4 +1,4 @@
-"""The tables of a project file. What is said here is schema version `SCHEMA_VERSION`; `migrations` gets there."""
+"""The tables of a project file, at schema version `SCHEMA_VERSION`; `migrations` leads there."""
 
 from __future__ import annotations
 

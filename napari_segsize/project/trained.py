@@ -40,8 +40,8 @@ class Trained:
             else file.as_posix()
         )
         row = {
-            "path": stored, "stage": stage, "metrics": json.dumps(dict(metrics)), "config": json.dumps(dict(config)),
-            "created": time.time(),
+            "path": stored, "stage": stage, "metrics": json.dumps(dict(metrics)),
+            "config": json.dumps(dict(config)), "created": time.time(),
         }  # fmt: skip
         with self._history.step(f"Model of {stage}", kind="project") as step:
             step.touch()

@@ -1,0 +1,386 @@
+"""The annotations of a project: looking at them, and saying them, a transaction each."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project import survey
+from napari_segsize.project.annotation import (
+    MARKS,
+    Change,
+    Counts,
+    ImageRecord,
+    PlaneAnnotation,
+    PlaneRef,
+    SizeStamp,
+    Split,
+)
+from napari_segsize.project.history import Entry, History, Key, Kind, Step
+from napari_segsize.project.sizes import parse_size
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_segsize.project.gallery import Gallery
+    from napari_segsize.project.store import Store
+
+__all__ = ["Ledger"]
+
+_SAID = {"mask": "the mask", "no_object": '"No object here"', "skip": '"Skip"'}
+
+
+class Ledger:
+    """What has been said about the planes of some images; `Project` is one, with a folder around it."""
+
+    def __init__(self, store: Store, gallery: Gallery, history: History) -> None:
+        self._store, self._gallery, self._history = store, gallery, history
+
+    def revision(self) -> int:
+        """A number that grows with everything that is said, by any process: a cheap check for news."""
+        return self._history.revision()
+
+    # -- looking
+
+    def planes(self, split: Split | None = None) -> tuple[PlaneRef, ...]:
+        """Every plane of every image, or of those in a split."""
+        return tuple(
+            PlaneRef(record.id, k)
+            for record in self._gallery.all()
+            if split is None or record.split == split
+            for k in range(record.planes)
+        )
+
+    def annotation(self, plane: PlaneRef) -> PlaneAnnotation:
+        """What has been said about a plane."""
+        record = self._record_of(plane)
+        with self._store.reading() as connection:
+            entries = self._history.entries(connection, plane)
+            return survey.annotation(connection, plane, entries.values(), record.shape)
+
+    def annotations(self, split: Split | None = None) -> Iterator[PlaneAnnotation]:
+        """Every plane about which something has been said, in order; masks are read as the iteration goes."""
+        records = {
+            record.id: record for record in self._gallery.all() if split is None or record.split == split
+        }
+        return survey.each(self._store, records)
+
+    def counts(self) -> Counts:
+        """How much has been annotated, in all and by split."""
+        return survey.counts(self._store, self._gallery.all())
+
+    def contradictions(self, *, tolerance: float = 0.25) -> tuple[str, ...]:
+        """Sizes that a mask of the same object does not confirm, a sentence each.
+
+        Parameters
+        ----------
+        tolerance : float
+            Difference that is still agreement, as a part of the larger of the two; 2 pixels always are.
+        """
+        records = {record.id: record for record in self._gallery.all()}
+        return tuple(survey.contradictions(self._store, records, tolerance))
+
+    def next_plane(
+        self,
+        after: PlaneRef | None,
+        *,
+        unlabelled: bool = False,
+        step: int = 1,
+        split: Split | None = None,
+    ) -> PlaneRef | None:
+        """Where to go from a plane; None at the end.
+
+        Parameters
+        ----------
+        after : PlaneRef, optional
+            None: the first (or last) one.
+        unlabelled : bool
+            Pass over planes that are labelled or skipped, and go on at the other end.
+        step : int
+            1 forwards, -1 backwards; larger numbers leave planes out.
+        """
+        if step == 0:
+            raise ValueError("step: expected a number other than 0")
+        planes = self.planes(split)
+        if not planes:
+            return None
+        known = {plane: k for k, plane in enumerate(planes)}
+        if after is None or after not in known:
+            start = (0 if step > 0 else len(planes) - 1) if after is None else _between(planes, after, step)
+        else:
+            start = known[after] + step
+        if not unlabelled:
+            return planes[start] if 0 <= start < len(planes) else None
+        done = survey.finished(self._store)
+        around = [planes[(start + k * (1 if step > 0 else -1)) % len(planes)] for k in range(len(planes))]
+        return next((plane for plane in around if plane not in done), None)
+
+    # -- saying
+
+    @contextmanager
+    def step(self, label: str) -> Iterator[None]:
+        """Let several verbs be one transaction and one step of undo: all of it is written, or nothing."""
+        with self._history.step(label):
+            yield
+
+    def put_stamp(
+        self,
+        plane: PlaneRef,
+        size: float | str,
+        *,
+        centre: Sequence[float] | None = None,
+        object: str | None = None,  # the word of the field, as in sizes.csv
+        unit: str = "px",
+    ) -> SizeStamp:
+        """Say how large an object is.
+
+        Parameters
+        ----------
+        size : float or str
+            The width of the largest square that fits, see `parse_size`. 0 without a centre: no object here.
+        centre : (y, x) floats, optional
+            In pixels.
+        object : str, optional
+            Of a stamp to move or resize. None: a new one.
+        unit : str
+            Of `size`: "px" or a length.
+
+        Returns
+        -------
+        SizeStamp
+            As it is stored: the size is even.
+        """
+        record = self._record_of(plane)
+        parsed = parse_size(
+            size, unit, record.spacing[1:], record.shape, centre is not None, image_unit=record.unit
+        )
+        if parsed.size == 0:
+            if object is not None:
+                raise SegsizeError(
+                    'A size of 0 is no size of an object: delete the object, or use "No object here".'
+                )
+            self.put_no_object(plane)
+            return SizeStamp(object="no_object", size=0.0, entered=0.0, unit=parsed.unit)
+        stamp = SizeStamp(
+            object=_object(object), size=parsed.size, entered=parsed.entered, unit=parsed.unit,
+            centre=_centre(centre, record.shape),
+        )  # fmt: skip
+        with self._saying(plane, f"Size {stamp.size:g} px on {_where(record, plane)}") as (step, entries):
+            self._write_stamp(step, entries, plane, stamp)
+        return stamp
+
+    def sync_stamps(
+        self, plane: PlaneRef, stamps: Sequence[SizeStamp], *, base: Sequence[SizeStamp] | None = None
+    ) -> None:
+        """Make the stamps of a plane these, in one step; only differences are written.
+
+        Parameters
+        ----------
+        stamps : sequence of SizeStamp
+            All stamps of the plane, as an editor holds them. `size` is in pixels and is made even.
+        base : sequence of SizeStamp, optional
+            The stamps as the editor had read them. Then only what the editor changed is written, and what
+            another process has put, moved or deleted since stays as it is. None: whatever is not in `stamps`
+            goes.
+        """
+        record = self._record_of(plane)
+        wanted = {stamp.object: self._checked_stamp(stamp, record) for stamp in stamps}
+        if len(wanted) < len(stamps):
+            raise ValueError("stamps: two of them have the same object")
+        with self._saying(plane, f"Sizes on {_where(record, plane)}") as (step, entries):
+            read = None if base is None else {stamp.object: stamp for stamp in base}
+            for key, entry in list(entries.items()):
+                gone = key.object not in wanted and (read is None or key.object in read)
+                if key.kind == "stamp" and entry.present and gone:
+                    entries[key] = step.put(key, entry, None)
+            for stamp in stamps:
+                if read is None or read.get(stamp.object) != stamp:
+                    self._write_stamp(step, entries, plane, wanted[stamp.object])
+
+    def put_mask(self, plane: PlaneRef, labels: NDArray[Any]) -> None:
+        """Say which pixels are which object.
+
+        Parameters
+        ----------
+        labels : (H, W) array of integers or bool
+            0 is background; kept as int32. All background deletes the mask: that there is no object is said
+            with `put_no_object`.
+        """
+        record = self._record_of(plane)
+        mask = _labels(labels, record)
+        if not mask.any():
+            self.delete(plane, "mask")
+            return
+        with self._saying(plane, f"Mask on {_where(record, plane)}") as (step, entries):
+            key = Key(plane, "mask")
+            before = entries.get(key)
+            if (
+                before is not None
+                and before.present
+                and np.array_equal(
+                    survey.mask(step.connection, before.values["labels_id"], record.shape), mask
+                )
+            ):
+                return
+            self._lift(step, entries, plane)
+            step.put(key, before, {"labels_id": step.put_labels(mask)})
+
+    def put_no_object(self, plane: PlaneRef) -> None:
+        """Say that there is nothing on a plane; refused while something is."""
+        record = self._record_of(plane)
+        with self._saying(plane, f"No object on {_where(record, plane)}") as (step, entries):
+            if any(entry.present and entry.key.kind in ("stamp", "mask") for entry in entries.values()):
+                raise SegsizeError(
+                    f"{_where(record, plane)} has sizes or a mask, which contradicts "
+                    '"No object here": delete them first.'
+                )
+            self._raise_mark(step, entries, plane, "no_object")
+
+    def put_skip(self, plane: PlaneRef) -> None:
+        """Say that a plane shall not be asked for again (blurred, not sure); what was said of it stays."""
+        record = self._record_of(plane)
+        with self._saying(plane, f"Skipped {_where(record, plane)}") as (step, entries):
+            self._raise_mark(step, entries, plane, "skip")
+
+    def delete(self, plane: PlaneRef, object: str) -> bool:
+        """Take back one thing: a stamp by its object, or "mask", "no_object", "skip".
+
+        Returns
+        -------
+        bool
+            Whether it was there.
+        """
+        record = self._record_of(plane)
+        kind: Kind = object if object in MARKS else "stamp"  # type: ignore[assignment]
+        key = Key(plane, kind, object if kind == "stamp" else "")
+        what = _SAID.get(kind, "a size")
+        with self._saying(plane, f"Deleted {what} on {_where(record, plane)}") as (step, entries):
+            entry = entries.get(key)
+            if entry is None or not entry.present:
+                return False
+            step.put(key, entry, None)
+        return True
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a step to take back."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a step was taken back, and nothing said since."""
+        return self._history.can_redo
+
+    def undo(self) -> Change | None:
+        """Take back the last step of this session; what others have said since is left as it is."""
+        return self._history.undo()
+
+    def redo(self) -> Change | None:
+        """Say again what was taken back last."""
+        return self._history.redo()
+
+    # -- inside
+
+    def _record_of(self, plane: PlaneRef) -> ImageRecord:
+        record = self._gallery.get(plane.image)
+        if not 0 <= plane.slice < record.planes:
+            raise SegsizeError(
+                f"{record.name} has {record.planes} plane(s), so there is no number {plane.slice}: expected "
+                f"0 to {record.planes - 1}."
+            )
+        return record
+
+    @contextmanager
+    def _saying(self, plane: PlaneRef, label: str) -> Iterator[tuple[Step, dict[Key, Entry]]]:
+        with self._history.step(label) as step:
+            yield step, self._history.entries(step.connection, plane)
+
+    def _write_stamp(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef, stamp: SizeStamp) -> None:
+        key = Key(plane, "stamp", stamp.object)
+        before = entries.get(key)
+        y, x = (None, None) if stamp.centre is None else stamp.centre
+        values = {"size": stamp.size, "y": y, "x": x, "entered": stamp.entered, "unit": stamp.unit}
+        if before is not None and before.present and {**before.values, **values} == before.values:
+            return
+        self._lift(step, entries, plane)
+        entries[key] = step.put(key, before, values)
+
+    def _lift(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef) -> None:
+        """An object is put on a plane: it is no longer empty, or skipped."""
+        kinds: tuple[Kind, ...] = ("no_object", "skip")
+        for kind in kinds:
+            entry = entries.get(Key(plane, kind))
+            if entry is not None and entry.present:
+                entries[entry.key] = step.put(entry.key, entry, None)
+
+    def _raise_mark(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef, kind: Kind) -> None:
+        before = entries.get(Key(plane, kind))
+        if before is None or not before.present:
+            step.put(Key(plane, kind), before, {})
+
+    def _checked_stamp(self, stamp: SizeStamp, record: ImageRecord) -> SizeStamp:
+        size = parse_size(stamp.size, shape=record.shape, located=True).size
+        centre = _centre(stamp.centre, record.shape)
+        return SizeStamp(
+            object=_object(stamp.object), size=size, centre=centre, entered=stamp.entered, unit=stamp.unit
+        )
+
+
+def _object(name: str | None) -> str:
+    if name is None:
+        return uuid.uuid4().hex
+    if not name or name in MARKS or len(name) > 200:
+        raise SegsizeError(
+            f"An object cannot be called {name!r}: use a name of its own, or none for a new one."
+        )
+    return name
+
+
+def _centre(centre: Sequence[float] | None, shape: tuple[int, int]) -> tuple[float, float] | None:
+    if centre is None:
+        return None
+    if len(centre) != 2:
+        raise ValueError(f"centre: expected (y, x), got {len(centre)} numbers")
+    y, x = (float(value) for value in centre)
+    if not (math.isfinite(y) and math.isfinite(x)):
+        raise SegsizeError(f"The place ({y}, {x}) of a size is not a number: click it again.")
+    if not (-0.5 <= y <= shape[0] - 0.5 and -0.5 <= x <= shape[1] - 0.5):
+        raise SegsizeError(
+            f"The place ({y:g}, {x:g}) lies outside the image of {shape[0]} x {shape[1]} px: put it inside."
+        )
+    return y, x
+
+
+def _labels(labels: NDArray[Any], record: ImageRecord) -> NDArray[np.int32]:
+    array = np.asarray(labels)
+    if array.shape != record.shape:
+        raise SegsizeError(
+            f"{record.name}: a mask must have the shape of the plane, {record.shape}, got {array.shape}: "
+            "paint on a layer made for this image."
+        )
+    if array.dtype.kind not in "bui":
+        raise SegsizeError(
+            f"{record.name}: a mask holds whole numbers, got {array.dtype}: use a Labels layer."
+        )
+    if array.dtype.kind != "b" and (int(array.min()) < 0 or int(array.max()) > np.iinfo(np.int32).max):
+        raise SegsizeError(
+            f"{record.name}: labels go from 0 to 2147483647, got {array.min()} to {array.max()}: number them "
+            "anew."
+        )
+    return array.astype(np.int32)
+
+
+def _where(record: ImageRecord, plane: PlaneRef) -> str:
+    return record.name if record.planes == 1 else f"{record.name}, plane {plane.slice}"
+
+
+def _between(planes: Sequence[PlaneRef], after: PlaneRef, step: int) -> int:
+    """Index of the neighbour of a plane that is not in the list (of another split, or taken out)."""
+    following = next((k for k, plane in enumerate(planes) if plane > after), len(planes))
+    return following if step > 0 else following - 1
