@@ -81,5 +81,5 @@ format: $(INSTALLED) ## ruff: mend what it can
 	$(BIN)/ruff format .
 
 clean: ## remove all that make made
-	rm -rf $(VENV) $(DEMO) build dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(DEMO)-* build dist .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
