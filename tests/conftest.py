@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Before napari is imported: tests neither read nor write the developer's settings.
 _HOME = tempfile.TemporaryDirectory(prefix="segsize-tests-", ignore_cleanup_errors=True)
 os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "napari.yaml")
+os.environ["XDG_CONFIG_HOME"] = _HOME.name  # the list of recent projects
 os.environ.setdefault("NAPARI_CATCH_ERRORS", "0")
 
 
