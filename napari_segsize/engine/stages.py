@@ -216,7 +216,7 @@ def _finish(
         },
     )
     metrics = {name: value for name, value in outcome.metrics.items() if not math.isnan(value)}
-    record = project.add_model(file.name, stage=run.stage, metrics=metrics, config=to_dict(run.config))
+    record = project.add_model(file, stage=run.stage, metrics=metrics, config=to_dict(run.config))
     before = project.current_model()
     table: Comparison | None = None
     if validation.items:
