@@ -2,9 +2,9 @@
 
 `annotation` holds the frozen values and `sizes` what a size is; `project` has the verbs (`Project`), those
 that annotate in `ledger`; `exchange` reads and writes other programs' files. Under the verbs: `store`,
-`tables`, `migrations` (the SQLite file), `history` (append-only, undo), `survey` (looking at all annotations),
-`gallery` (image rows and pixels), `images`, `formats`, `arrays` (image files),
-`fingerprint`, `splits`, `trained`.
+`tables`, `migrations` (the SQLite file), `history` (append-only, undo), `survey` (looking at everything),
+`gallery` (image rows and pixels), `images`, `formats`, `arrays` (image files); `fingerprint`, `splits`,
+`trained`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
 
-__all__ = ["read", "read_labels_png"]
+__all__ = ["read", "read_label_picture"]
 
 
 def read(path: Path) -> Raw:
@@ -71,7 +71,7 @@ def _png_depth(path: Path) -> int:
         return stream.read(25)[24]
 
 
-def read_labels_png(path: Path) -> NDArray[Any]:
+def read_label_picture(path: Path) -> NDArray[Any]:
     """A picture whose numbers matter, not its colours: palette indices stay what they are."""
     from PIL import Image
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import tables
@@ -30,6 +30,9 @@ __all__ = ["Candidate", "Gallery"]
 
 _CACHE_BYTES = 256 << 20
 _ROWS = 500  # numbers in one statement; SQLite has a limit
+_SELECT_IMAGE = select(tables.image).where(
+    tables.image.c.id == bindparam("id"), tables.image.c.removed.is_(False)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +72,8 @@ class Gallery:
 
     def get(self, image_id: int) -> ImageRecord:
         """One image."""
-        query = select(tables.image).where(tables.image.c.id == image_id, tables.image.c.removed.is_(False))
         with self._store.reading() as connection:
-            row = connection.execute(query).mappings().one_or_none()
+            row = connection.execute(_SELECT_IMAGE, {"id": image_id}).mappings().one_or_none()
         if row is None:
             raise SegsizeError(
                 f"The project has no image number {image_id}: it was taken out of the project."
@@ -263,7 +265,8 @@ class Gallery:
             "height": source.height, "width": source.width, "dtype": source.dtype,
             "spacing_z": source.spacing[0], "spacing_y": source.spacing[1], "spacing_x": source.spacing[2],
             "unit": source.unit, "group": group, "split": split, "rgb": source.rgb,
-            "removed": False, "warnings": json.dumps(warnings), "file_bytes": candidate.seen.bytes, "file_time": candidate.seen.time,
+            "removed": False, "warnings": json.dumps(warnings), "file_bytes": candidate.seen.bytes,
+            "file_time": candidate.seen.time,
         }  # fmt: skip
 
 

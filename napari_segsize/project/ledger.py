@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -171,7 +171,10 @@ class Ledger:
             object=_object(object), size=parsed.size, entered=parsed.entered, unit=parsed.unit,
             centre=_centre(centre, record.shape),
         )  # fmt: skip
-        with self._saying(plane, f"Size {stamp.size:g} px on {_where(record, plane)}") as (step, entries):
+        with self._saying(plane, f"Size {stamp.size:g} px on {_where(record, plane)}", (stamp.object,)) as (
+            step,
+            entries,
+        ):
             self._write_stamp(step, entries, plane, stamp)
         return stamp
 
@@ -217,7 +220,7 @@ class Ledger:
         if not mask.any():
             self.delete(plane, "mask")
             return
-        with self._saying(plane, f"Mask on {_where(record, plane)}") as (step, entries):
+        with self._saying(plane, f"Mask on {_where(record, plane)}", ()) as (step, entries):
             key = Key(plane, "mask")
             before = entries.get(key)
             if (
@@ -245,7 +248,7 @@ class Ledger:
     def put_skip(self, plane: PlaneRef) -> None:
         """Say that a plane shall not be asked for again (blurred, not sure); what was said of it stays."""
         record = self._record_of(plane)
-        with self._saying(plane, f"Skipped {_where(record, plane)}") as (step, entries):
+        with self._saying(plane, f"Skipped {_where(record, plane)}", ()) as (step, entries):
             self._raise_mark(step, entries, plane, "skip")
 
     def delete(self, plane: PlaneRef, object: str) -> bool:
@@ -260,7 +263,10 @@ class Ledger:
         kind: Kind = object if object in MARKS else "stamp"  # type: ignore[assignment]
         key = Key(plane, kind, object if kind == "stamp" else "")
         what = _SAID.get(kind, "a size")
-        with self._saying(plane, f"Deleted {what} on {_where(record, plane)}") as (step, entries):
+        with self._saying(plane, f"Deleted {what} on {_where(record, plane)}", (key.object,)) as (
+            step,
+            entries,
+        ):
             entry = entries.get(key)
             if entry is None or not entry.present:
                 return False
@@ -297,9 +303,11 @@ class Ledger:
         return record
 
     @contextmanager
-    def _saying(self, plane: PlaneRef, label: str) -> Iterator[tuple[Step, dict[Key, Entry]]]:
+    def _saying(
+        self, plane: PlaneRef, label: str, objects: Collection[str] | None = None
+    ) -> Iterator[tuple[Step, dict[Key, Entry]]]:
         with self._history.step(label) as step:
-            yield step, self._history.entries(step.connection, plane)
+            yield step, self._history.entries(step.connection, plane, objects)
 
     def _write_stamp(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef, stamp: SizeStamp) -> None:
         key = Key(plane, "stamp", stamp.object)

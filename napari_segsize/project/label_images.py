@@ -1,0 +1,139 @@
+"""Masks to and from other programs, as images whose values number the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.project.formats import read_label_picture
+from napari_segsize.project.images import open_image
+from napari_segsize.project.sizes import PIXEL
+from napari_segsize.project.store import replacing, told
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_segsize.project.project import Project
+
+__all__ = ["export_labels", "import_labels", "read_labels", "write_labels"]
+
+
+def write_labels(
+    labels: NDArray[Any],
+    file: str | Path,
+    *,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+    unit: str = PIXEL,
+) -> None:
+    """Write labels, (planes, H, W) or (H, W), as a compressed int32 TIFF; one plane is written as (H, W).
+
+    Parameters
+    ----------
+    spacing : (z, y, x) floats
+        Size of a pixel in `unit`; goes into the file.
+    """
+    import tifffile
+
+    file, labels = Path(file), np.asarray(labels)
+    if labels.ndim not in (2, 3):
+        raise ValueError(f"labels: expected (planes, H, W) or (H, W), got the shape {labels.shape}")
+    if labels.ndim == 3 and len(labels) == 1:
+        labels = labels[0]
+    whole = labels.astype(np.int32)
+    if not np.array_equal(whole, labels):
+        raise SegsizeError(f"{file.name}: labels must be whole numbers up to 2147483647: number them anew.")
+    with told(file), replacing(file) as new:
+        tifffile.imwrite(
+            new,
+            whole,
+            compression="zlib",
+            photometric="minisblack",
+            metadata={
+                "axes": "ZYX"[-whole.ndim :],
+                "spacing": [float(side) for side in spacing],
+                "unit": unit,
+            },
+        )
+
+
+def read_labels(file: str | Path) -> NDArray[np.integer]:
+    """Read a label image, (planes, H, W), from TIFF, PNG, NIfTI or zarr.
+
+    The numbers of a palette count, not its colours; numbers stored as reals must be whole.
+    """
+    file = Path(file)
+    source = open_image(file)
+    if file.suffix.lower() == ".png":
+        picture = read_label_picture(file)
+        if picture.ndim == 2:
+            return picture[None].astype(np.int64)
+    if source.channels != 1:
+        raise SegsizeError(
+            f"{file.name} has {source.channels} channels, a label image has one: save labels, not colours."
+        )
+    labels = source.read()[:, 0]
+    if labels.dtype.kind == "f":
+        if not np.array_equal(labels, np.round(labels)):  # NaN is not equal either
+            raise SegsizeError(f"{file.name} holds fractions; labels are whole numbers: save it as integers.")
+        return labels.astype(np.int64)
+    return labels
+
+
+def export_labels(project: Project, image_id: int, file: str | Path) -> int:
+    """Write the masks of an image with `write_labels`; planes without a mask are 0.
+
+    Returns
+    -------
+    int
+        Planes that have a mask.
+    """
+    record = project.image(image_id)
+    labels = np.zeros((record.planes, *record.shape), np.int32)
+    written = 0
+    for k in range(record.planes):
+        mask = project.annotation(PlaneRef(image_id, k)).mask
+        if mask is not None:
+            labels[k], written = mask, written + 1
+    write_labels(labels, file, spacing=record.spacing, unit=record.unit)
+    return written
+
+
+def import_labels(
+    project: Project, image_id: int, file: str | Path, *, empty: Literal["leave", "no_object"] = "leave"
+) -> int:
+    """Take the masks of an image from a label image of the same shape, in one step of undo.
+
+    Parameters
+    ----------
+    file : path
+        See `read_labels`; 0 = background.
+    empty : {"leave", "no_object"}
+        What a plane without any label means: nothing was said about it, or there is no object.
+
+    Returns
+    -------
+    int
+        Planes that got a mask.
+    """
+    file, record = Path(file), project.image(image_id)
+    labels = read_labels(file)
+    expected = (record.planes, *record.shape)
+    if labels.shape != expected:
+        raise SegsizeError(
+            f"{file.name} does not fit {record.name}: expected labels of the shape {expected} (planes, rows, "
+            f"columns), got {labels.shape}; choose the label image of this image."
+        )
+    written = 0
+    with project.step(f"Read {file.name}"):
+        for k, plane in enumerate(labels):
+            if plane.any():
+                project.put_mask(PlaneRef(image_id, k), plane)
+                written += 1
+            elif empty == "no_object":
+                project.put_no_object(PlaneRef(image_id, k))
+    return written
