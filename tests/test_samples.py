@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import distance_transform_cdt
 
+from napari_segsize.ops import object_size
 from napari_segsize.project import Project, object_size_of
 from napari_segsize.samples import (
     hippocampus,
@@ -119,3 +121,11 @@ def test_sample_masks_belong_to_the_pixels_of_their_planes(tmp_path: Path):
             row = np.flatnonzero((sample.images == project.pixels(plane)[0]).all((1, 2)))
             assert len(row) == 1
             assert np.array_equal(masks[plane], sample.masks[row[0]])
+
+
+def test_the_project_and_the_operators_measure_alike():
+
+    masks = hippocampus().masks[::10]
+    assert object_size(torch.from_numpy(masks)[:, None])[:, 0].tolist() == [
+        object_size_of(mask) for mask in masks
+    ]
