@@ -40,9 +40,10 @@ demo: $(INSTALLED) ## pre-train, fine-tune from sizes, evaluate; writes the tabl
 run: $(INSTALLED) system ## napari on the project of the demo; without a display: a screenshot in demo/
 	@test -e $(DEMO)/project/project.segsize || $(BIN)/segsize demo --short $(DEMO)
 	@if [ -n "$${DISPLAY:-}$${WAYLAND_DISPLAY:-}" ] || [ "$$(uname)" != Linux ]; then \
-	  $(BIN)/python scripts/open_napari.py $(DEMO)/project; \
+	  $(BIN)/python -m napari_segsize.widgets $(DEMO)/project; \
 	else \
-	  $(SCREEN) $(BIN)/python scripts/open_napari.py $(DEMO)/project --screenshot $(DEMO)/napari.png; \
+	  $(SCREEN) $(BIN)/python -m napari_segsize.widgets $(DEMO)/project --screenshot $(DEMO)/napari.png; \
+	  echo "There is no display; this is what napari shows: $(DEMO)/napari.png"; \
 	fi
 
 test: lint types imports unit demo-short manifest dist ## every check
