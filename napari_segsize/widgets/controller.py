@@ -1,59 +1,33 @@
 """What the dock widget can do, without a window: verbs go in, one frozen `State` comes out.
 
-The controller knows no Qt, no napari and no torch. It receives `launch`, which runs a generator of engine events
-in the background and calls back on the thread that called; a test passes a plain loop.
+The controller knows no Qt, no napari and no torch. It receives `launch`, which runs a generator of engine
+events in the background and calls back on the thread that called; a test passes a plain loop.
 
-A verb never raises `SegsizeError`: the sentence goes to ``state.error`` and to the signal `failed`, and the verb
-returns None (or False). The next verb that succeeds clears it.
+A verb never raises `SegsizeError`: the sentence goes to ``state.error`` and to the signal `failed`, and the
+verb returns None or False. The next verb that succeeds clears it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
-from napari_segsize.engine.events import Event
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Change, PlaneRef, SizeStamp, Split
 from napari_segsize.project.project import Project
 from napari_segsize.widgets import runs
-from napari_segsize.widgets.state import STAGES, Resume, State, after
+from napari_segsize.widgets.desk import Desk, Launch, RunningJob
+from napari_segsize.widgets.overview import after_annotation, merged, overview
+from napari_segsize.widgets.state import State
 
 __all__ = ["Controller", "Launch", "RunningJob", "State"]
-
-What = Literal["both", "pretrain", "finetune"]
-
-
-class RunningJob(Protocol):
-    """A generator that is being drained somewhere."""
-
-    def stop(self) -> None:
-        """Ask it to end after the step it is in; its end is still reported."""
-
-
-Launch = Callable[
-    [Generator[Event, None, None], Callable[[Event], None], Callable[[BaseException | None], None]], RunningJob
-]
-"""``launch(events, on_event, on_end)``: drain `events` elsewhere, report here."""
-
-
-@dataclass(eq=False)
-class _Run:
-    """The long job of the moment. A run that was detached (its project was left) reports to nobody."""
-
-    stage: str
-    handle: RunningJob | None = None
-    detached: bool = False
-    over: bool = False
 
 
 class Controller:
@@ -63,6 +37,8 @@ class Controller:
     ----------
     launch : Launch
         Runs a generator of events in the background.
+    threads : int
+        How many torch may use; 0 leaves one core to the window.
 
     Attributes
     ----------
@@ -82,134 +58,456 @@ class Controller:
     failed = Signal(str)
     crashed = Signal(object)
 
-    def __init__(self, launch: Launch) -> None:
+    def __init__(self, launch: Launch, *, threads: int = 0) -> None:
         self.state = State()
         self.project: Project | None = None
-        self._launch = launch
-        self._run: _Run | None = None
+        self.threads = threads
         self._watch = runs.Watch()
+        self._desk = Desk(launch, self)
 
-    # --- the project ------------------------------------------------------------------------------------------
+    # --- the project
 
     def create_project(self, folder: Path | str, *, name: str = "") -> bool:
         """Create a project in `folder` and open it."""
-        ...
+        with self._reporting():
+            self._enter(Project.create(Path(folder), name=name))
+            return True
+        return False
 
     def open_project(self, path: Path | str) -> bool:
-        """Open a project folder or file. A training of the project that is left is stopped and stays resumable."""
-        ...
+        """Open a project folder or file. A training of the project that is left is stopped, and resumable."""
+        with self._reporting():
+            self._enter(Project.open(Path(path)))
+            return True
+        return False
 
     def close_project(self) -> None:
         """Leave the project; a running job is stopped, and its later events are dropped."""
-        ...
+        self._leave()
+        self.update(message="")
 
-    def add_files(self, paths: Iterable[Path | str], *, group: str | None = None, split: Split = "train") -> None:
-        """Add images, stacks, volumes or whole folders; in the background."""
-        ...
+    def add_files(
+        self, paths: Iterable[Path | str], *, group: runs.Group = None, split: Split | None = None
+    ) -> None:
+        """Add images, stacks, volumes or whole folders; in the background.
 
-    def add_layers(self, layers: Sequence[runs.LayerImage], *, split: Split = "train") -> None:
+        Without a `split` an image goes where the others of its group are, else to training.
+        """
+        self._add([Path(path) for path in paths], group=group, split=split)
+
+    def add_layers(self, layers: Sequence[runs.LayerImage], *, split: Split | None = None) -> None:
         """Add the pixels of layers; in the background."""
-        ...
+        if not layers:
+            self.fail("No image layer is selected: select one or more in the layer list, then try again.")
+            return
+        self._add(layers, group=None, split=split)
 
-    def remove_images(self, ids: Iterable[int]) -> bool: ...
+    def remove_images(self, ids: Iterable[int]) -> bool:
+        """Take images out of the project; their files and annotations stay, and come back with them."""
+        with self._reporting():
+            project, count = self._opened(), 0
+            for image_id in ids:
+                project.remove_image(image_id)
+                count += 1
+            self.reload(message=f"Took {count} image{'' if count == 1 else 's'} out of the project.")
+            return True
+        return False
 
     def relink(self, image_id: int, path: Path | str, *, force: bool = False) -> bool:
         """Say where an image has gone. The content must be the same, unless `force`."""
-        ...
+        with self._reporting():
+            self._opened().relink(image_id, Path(path), force=force)
+            self.reload(message=f"Found again: {Path(path).name}.")
+            return True
+        return False
 
-    def set_splits(self, ids: Iterable[int], split: Split) -> bool: ...
+    def set_splits(self, ids: Iterable[int], split: Split) -> bool:
+        """Put images into the part to train on, to validate on, or to test on."""
+        with self._reporting():
+            project, before = self._opened(), {image.id: image.split for image in self.state.images}
+            for image_id in ids:
+                project.set_split(image_id, split)  # its group goes with it
+            moved = sum(before.get(image.id) != image.split for image in project.images())
+            what = f"{moved} image{'' if moved == 1 else 's'}"
+            self.reload(message=f"Moved {what} to {split}; groups stay together.")
+            return True
+        return False
 
     def assign_splits(
-        self, *, validation: float = 0.2, test: float = 0.0, by: Literal["group", "image"] = "group", seed: int = 0
+        self,
+        *,
+        validation: float = 0.2,
+        test: float = 0.0,
+        by: Literal["group", "image"] = "group",
+        seed: int = 0,
     ) -> bool:
         """Deal the images (or their groups, never torn apart) out at random."""
-        ...
+        with self._reporting():
+            self._opened().assign_splits(validation=validation, test=test, by=by, seed=seed)
+            self.reload(message=f"Dealt the images out by {by}.")
+            return True
+        return False
 
-    def import_sizes(self, file: Path | str) -> bool: ...
+    def relink_folder(self, folder: Path | str) -> bool:
+        """Look for all missing images in a folder, by name and content."""
+        with self._reporting():
+            found = len(self._opened().relink_folder(Path(folder)))
+            self.reload(message=f"Found {found} of the missing images again.")
+            return True
+        return False
 
-    def export_sizes(self, file: Path | str) -> bool: ...
+    def set_group(self, ids: Iterable[int], group: str) -> bool:
+        """Say which subject (patient, eye, …) images belong to."""
+        with self._reporting():
+            for image_id in ids:
+                self._opened().set_group(image_id, group)
+            self.reload(message=f"Group: {group}.")
+            return True
+        return False
+
+    def import_sizes(self, file: Path | str) -> bool:
+        """Read a table of sizes (columns image, slice, object, y, x, size, unit)."""
+        from napari_segsize.project.exchange import read_sizes_csv
+
+        with self._reporting():
+            read_sizes_csv(self._opened(), Path(file))
+            self.reload(message=f"Read the sizes in {Path(file).name}.")
+            return True
+        return False
+
+    def export_sizes(self, file: Path | str) -> bool:
+        """Write every size to a table."""
+        from napari_segsize.project.exchange import write_sizes_csv
+
+        with self._reporting():
+            write_sizes_csv(self._opened(), Path(file))
+            self.update(message=f"Wrote the sizes to {file}.", error="")
+            return True
+        return False
 
     def poll(self) -> None:
         """Look whether another viewer or process has annotated; cheap, called about once a second."""
+        if self.project is None:
+            return
+        with self._reporting():
+            if self.project.revision() != self.state.revision:
+                self.reload()
+                self._desk.survey(self.project.folder)
 
-    # --- annotation: each one is on disk when the verb returns ---------------------------------------------------
+    # --- annotation: each one is on disk when the verb returns
 
     def show(self, plane: PlaneRef) -> None:
         """Put a plane on screen."""
+        with self._reporting():
+            project = self._opened()
+            image = project.image(plane.image)
+            if not 0 <= plane.slice < image.planes:
+                raise SegsizeError(f"{image.name} has {image.planes} slices, so no slice {plane.slice}.")
+            self._watch.plane = plane
+            self.update(
+                plane=plane,
+                annotation=project.annotation(plane),
+                preview=None,
+                redraw=self.state.redraw + 1,
+                error="",
+            )
 
     def put_stamp(
         self,
         size: float | str,
         *,
         centre: tuple[float, float] | None = None,
-        object: str | None = None,  # noqa: A002  the project's word for it
+        object: str | None = None,
         unit: str = "px",
         plane: PlaneRef | None = None,
     ) -> SizeStamp | None:
         """Store the size of an object on the current plane; size 0 without a centre means there is none.
 
-        `object` replaces the stamp of that identity (moved, resized). `size` may be text as typed: "12", "3.5 mm".
+        `object` replaces the stamp of that identity (moved, resized). `size` may be text: "12", "3.5 mm".
         """
-        ...
+        with self._reporting():
+            target = plane or self._plane()
+            stamp = self._opened().put_stamp(target, size, centre=centre, object=object, unit=unit)
+            self._annotated(target, f"Saved: size {stamp.size:g} px.")
+            return stamp
+        return None
 
     def sync_stamps(self, plane: PlaneRef, stamps: Sequence[SizeStamp]) -> bool:
         """Make the plane's stamps equal to these, in one transaction: what the Points layer shows."""
-        ...
+        with self._reporting():
+            project, sent = self._opened(), tuple(stamps)
+            if project.revision() != self.state.revision:  # somebody else has said something meanwhile
+                seen = self.state.annotation if plane == self.state.plane else None
+                stamps = merged(seen, stamps, project.annotation(plane).stamps)
+            project.sync_stamps(plane, stamps)
+            count = len(stamps)
+            self._annotated(
+                plane, f"Saved: {count} size{'' if count == 1 else 's'} on this image.", shown=sent
+            )
+            return True
+        return False
+
+    def change_stamps(self, plane: PlaneRef, put: Sequence[SizeStamp], gone: Sequence[str] = ()) -> bool:
+        """Store the stamps that are new or different, and take away those that are gone, in one step."""
+        with self._reporting():
+            project = self._opened()
+            with project.step(_stamps_label(put, gone)):
+                for name in gone:
+                    project.delete(plane, name)
+                for stamp in put:
+                    project.put_stamp(
+                        plane, stamp.entered, unit=stamp.unit, centre=stamp.centre, object=stamp.object
+                    )
+            shown = {stamp.object: stamp for stamp in (*self._stamps(plane), *put)}
+            for name in gone:
+                shown.pop(name, None)
+            self._annotated(plane, f"Saved: {_stamps_label(put, gone).lower()}.", shown=tuple(shown.values()))
+            return True
+        return False
 
     def put_mask(self, plane: PlaneRef, labels: NDArray[np.integer[Any]]) -> bool:
-        """Store the painted mask; one of zeros only takes the plane's mask away."""
-        ...
+        """Store the painted mask; one without any foreground takes the plane's mask away."""
+        with self._reporting():
+            project = self._opened()
+            project.put_mask(plane, labels)
+            message = "Saved: the mask." if labels.any() else "Saved: no mask on this image."
+            self._annotated(plane, message, shown=self._stamps(plane))
+            return True
+        return False
 
     def put_no_object(self) -> bool:
         """Say that the current plane holds no object."""
-        ...
+        with self._reporting():
+            plane = self._plane()
+            self._opened().put_no_object(plane)
+            self._annotated(plane, "Saved: no object here.")
+            return True
+        return False
 
     def skip(self) -> bool:
         """Leave the current plane out, and go to the next one without a label."""
-        ...
+        with self._reporting():
+            plane = self._plane()
+            self._opened().put_skip(plane)
+            self._annotated(plane, "Saved: skipped.")
+            self.next_unlabelled()
+            return True
+        return False
 
     def delete(self, what: str) -> bool:
         """Take back a stamp (its `object`), or "mask", "no_object", "skip" of the current plane."""
-        ...
+        with self._reporting():
+            plane = self._plane()
+            self._opened().delete(plane, what)
+            self._annotated(plane, "Saved: deleted.")
+            return True
+        return False
 
-    def next(self) -> None: ...
+    def next(self) -> None:
+        """Go to the next plane."""
+        self._go(1, unlabelled=False)
 
-    def previous(self) -> None: ...
+    def previous(self) -> None:
+        """Go to the previous plane."""
+        self._go(-1, unlabelled=False)
 
-    def next_unlabelled(self) -> None: ...
+    def next_unlabelled(self) -> None:
+        """Go to the next plane about which nothing has been said."""
+        self._go(1, unlabelled=True)
 
     def undo(self) -> Change | None:
         """Take the last change back, and go to its plane."""
-        ...
+        with self._reporting():
+            return self._turned(self._opened().undo(), "Undone", "There is nothing to undo.")
+        return None
 
-    def redo(self) -> Change | None: ...
+    def redo(self) -> Change | None:
+        """Make the change again that was taken back last, and go to its plane."""
+        with self._reporting():
+            return self._turned(self._opened().redo(), "Redone", "There is nothing to redo.")
+        return None
 
-    # --- the engine ------------------------------------------------------------------------------------------------
+    # --- the engine
 
     def warm_up(self) -> None:
         """Import torch and MONAI in the background, so that the first training starts at once."""
+        if self.state.engine in ("cold", "failed"):
+            self._desk.warm_up()
 
     def train(
         self,
         pretrain: PretrainConfig | None = None,
         finetune: FineTuneConfig | None = None,
         *,
-        what: What = "both",
+        what: runs.What = "both",
         resume: bool = False,
     ) -> None:
         """Learn from the masks, then from the sizes, then compare both on the held-out images."""
+        with self._reporting():
+            events = runs.training(
+                self._opened().folder,
+                pretrain or PretrainConfig(),
+                finetune or FineTuneConfig(),
+                self._watch,
+                what=what,
+                resume=resume,
+                threads=self.threads,
+            )
+            self._desk.begin("finetune" if what == "finetune" else "pretrain", events, keep_history=resume)
 
     def predict_plane(self) -> None:
         """Segment the current plane with the current model; the result is ``state.preview``."""
+        with self._reporting():
+            self._desk.begin("predict", runs.segmenting_plane(self._opened().folder, self._plane()))
 
     def predict(self, config: PredictConfig | None = None) -> None:
         """Segment many images, in the background."""
+        with self._reporting():
+            self._desk.begin("predict", runs.segmenting(self._opened().folder, config or PredictConfig()))
 
     def evaluate(self, config: EvaluateConfig | None = None) -> None:
         """Compare models on held-out images; the result is ``state.comparison``."""
+        with self._reporting():
+            self._desk.begin("evaluate", runs.comparing(self._opened().folder, config or EvaluateConfig()))
 
     def stop(self) -> None:
         """Stop the job after the step it is in; that step is kept."""
+        self._desk.stop()
 
     def dispose(self) -> None:
         """Stop the job and let go of the project: the window is closing."""
+        self._desk.dispose()
+        self._leave()
+
+    # --- for the desk and for the pages
+
+    def update(self, **changes: Any) -> None:
+        """Make the next state and tell everybody."""
+        self.state = replace(self.state, **changes)
+        self.state_changed.emit(self.state)
+
+    def fail(self, sentence: str, **changes: Any) -> None:
+        """Tell the user what went wrong."""
+        self.update(error=sentence, **changes)
+        self.failed.emit(sentence)
+
+    def reload(self, **changes: Any) -> None:
+        """Read again what the pages show of the project."""
+        if self.project is None:
+            return
+        found = overview(self.project, self.state, self._watch.plane)
+        self._watch.plane = found["plane"]
+        redraw = self.state.redraw + (found["annotation"] != self.state.annotation)
+        self.update(**{"error": "", **found, "redraw": redraw, **changes})
+
+    def _reporting(self) -> _Reporting:
+        return _Reporting(self)
+
+    def _opened(self) -> Project:
+        if self.project is None:
+            raise SegsizeError("No project is open: make or open one on the Project page first.")
+        return self.project
+
+    def _stamps(self, plane: PlaneRef) -> tuple[SizeStamp, ...]:
+        said = self.state.annotation
+        return said.stamps if said is not None and said.plane == plane else ()
+
+    def _plane(self) -> PlaneRef:
+        if self.state.plane is None:
+            raise SegsizeError("No image is shown: add images on the Project page first.")
+        return self.state.plane
+
+    def _enter(self, project: Project) -> None:
+        self._leave()
+        self.project = project
+        self._watch.plane = project.next_plane(None)
+        self.reload(folder=project.folder, name=project.name, message=f"Opened {project.name}.")
+        self._desk.survey(project.folder)
+        self._desk.look(project.folder)
+
+    def _leave(self) -> None:
+        self._desk.detach()
+        project, self.project, self._watch = self.project, None, runs.Watch()
+        old = self.state
+        self.state = State(
+            engine=old.engine, device=old.device, job=old.job, error=old.error, message=old.message
+        )
+        if project is not None:
+            project.close()
+        self.state_changed.emit(self.state)
+
+    def _add(
+        self, sources: Sequence[Path | runs.LayerImage], *, group: runs.Group, split: Split | None
+    ) -> None:
+        with self._reporting():
+            self._desk.begin("add", runs.adding(self._opened().folder, sources, group=group, split=split))
+
+    def _annotated(
+        self, plane: PlaneRef, message: str, *, shown: tuple[SizeStamp, ...] | None = None
+    ) -> None:
+        """Tell what was stored. `shown`: the stamps the layers show, when the news came from the layers."""
+        project = self._opened()
+        alone = project.revision() <= self.state.revision + 1  # nobody else has said anything meanwhile
+        if not alone or plane != self.state.plane:
+            self.reload(message=message)
+            self._desk.survey(project.folder)
+            return
+        changes = after_annotation(project, self.state)
+        echo = shown is not None and _as_drawn(shown) == _as_drawn(changes["annotation"].stamps)
+        redraw = self.state.redraw + (not echo)
+        self.update(error="", message=message, **changes, redraw=redraw)
+
+    def _go(self, step: int, *, unlabelled: bool) -> None:
+        with self._reporting():
+            project = self._opened()
+            plane = project.next_plane(self.state.plane, unlabelled=unlabelled, step=step)
+            if plane is not None:
+                self.show(plane)
+                self.update(error="", message="")
+            elif unlabelled:
+                self.update(error="", message="Every image from here on has a label: nothing is left to do.")
+            else:
+                self.update(error="", message=f"This is the {'last' if step > 0 else 'first'} image.")
+
+    def _turned(self, change: Change | None, verb: str, nothing: str) -> Change | None:
+        if change is not None and change.plane is not None:
+            self._watch.plane = change.plane
+        text = nothing if change is None else f"{verb}: {change.description}."
+        if change is not None and not change.applied:
+            text = f"Not {verb.lower()}: {change.description} has been changed by somebody else since."
+        self.reload(message=text)
+        if self.project is not None:
+            self._desk.survey(self.project.folder)
+        return change
+
+
+def _stamps_label(put: Sequence[SizeStamp], gone: Sequence[str]) -> str:
+    if len(put) == 1 and not gone:
+        return f"Size {put[0].size:g} px"
+    said = [f"{len(put)} size{'' if len(put) == 1 else 's'}"] if put or not gone else []
+    said += [f"{len(gone)} size{'' if len(gone) == 1 else 's'} deleted"] if gone else []
+    return ", ".join(said)
+
+
+def _as_drawn(stamps: Iterable[SizeStamp]) -> dict[str, tuple[float, tuple[float, float] | None]]:
+    return {stamp.object: (stamp.size, stamp.centre) for stamp in stamps}
+
+
+class _Reporting:
+    """Turns what went wrong into a sentence in the status line; only a programming error goes on."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, SegsizeError):
+            self._controller.fail(str(error))
+        elif isinstance(error, OSError):
+            what = error.filename or "A file"
+            self._controller.fail(f"{what} could not be used: {error.strerror or error}.")
+        else:
+            return False
+        return True

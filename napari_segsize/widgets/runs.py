@@ -1,12 +1,11 @@
-"""What runs in the background: generators of engine events that open their own project, in their own thread.
+"""What runs in the background: generators of events that open their own project, in their own thread.
 
-A run shares nothing with the window but a `Watch`. torch and MONAI are imported inside, by the thread that runs it.
+A run shares nothing with the window but a `Watch`. torch and MONAI are imported inside, by its thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +14,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
-from napari_segsize.engine.events import Ended, Event, Notice, Preview, Started
-from napari_segsize.project.annotation import PlaneRef, Split
+from napari_segsize.engine.events import Ended, Event, Notice, Preview, Started, Validating
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project.annotation import PlaneAnnotation, PlaneRef, Split
+from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
 
-__all__ = ["LayerImage", "Watch"]
+__all__ = [
+    "GROUPINGS",
+    "Group",
+    "ImageCounts",
+    "LayerImage",
+    "Ready",
+    "Resume",
+    "Surveyed",
+    "Watch",
+    "What",
+    "adding",
+    "comparing",
+    "counted",
+    "looking",
+    "segmenting",
+    "segmenting_plane",
+    "surveying",
+    "training",
+    "warming",
+]
+
+Run = Generator[Event, None, None]
+Group = Callable[[Path], str] | None
+
+GROUPINGS: dict[str, Group] = {
+    "each file its own": None,
+    "its folder": lambda path: path.parent.name,
+    "name before the first _": lambda path: path.name.split(".")[0].split("_")[0],
+    "name before the last _": lambda path: path.name.split(".")[0].rpartition("_")[0] or path.name,
+}
+"""How the subject of an image is read from its path, as the Project page offers it."""
+What = Literal["both", "pretrain", "finetune"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,10 +60,45 @@ class LayerImage:
 
     name: str
     pixels: NDArray[Any]
-    kind: Literal["image", "stack"] = "image"
+    kind: Literal["image", "stack", "channels", "channel stack"] = "image"
     spacing: tuple[float, ...] = (1.0, 1.0)
     unit: str = "pixel"
     rgb: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resume:
+    """A stopped training that can go on."""
+
+    stage: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """torch is there: where it will compute, and which stopped training of the project can go on."""
+
+    device: str
+    resumable: Resume | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageCounts:
+    """What has been said about one image: planes with a mask, sizes, and planes without an object."""
+
+    masks: int = 0
+    sizes: int = 0
+    no_object: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surveyed:
+    """All annotations looked through: what there is of each image, and sizes that a mask denies."""
+
+    revision: int
+    image_counts: Mapping[int, ImageCounts]
+    contradictions: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -43,3 +110,156 @@ class Watch:
     def __call__(self) -> PlaneRef | None:
         """Return the plane on screen."""
         return self.plane
+
+
+def warming(threads: int = 0) -> Generator[Ready, None, None]:
+    """Import torch and MONAI, and leave the window a core."""
+    from napari_segsize.engine import device, stages  # noqa: F401  the import is the work
+
+    device.leave_one_core(threads)
+    yield Ready(device=device.describe())
+
+
+def looking(folder: Path) -> Generator[Ready, None, None]:
+    """Look whether a stopped training of the project can go on."""
+    from napari_segsize.engine import device, stages
+
+    with Project.open(folder) as project:
+        left = stages.resumable(project)
+    resume = None if left is None else Resume(stage=left.stage, step=left.step, steps=left.steps)
+    yield Ready(device=device.describe(), resumable=resume)
+
+
+def surveying(folder: Path) -> Generator[Surveyed, None, None]:
+    """Look through all annotations; reading every mask takes seconds in a large project."""
+    with Project.open(folder) as project:
+        revision = project.revision()
+        found: dict[int, ImageCounts] = {}
+        for annotation in project.annotations():
+            image = annotation.plane.image
+            found[image] = counted(annotation, found.get(image, ImageCounts()))
+        yield Surveyed(revision=revision, image_counts=found, contradictions=project.contradictions())
+
+
+def counted(annotation: PlaneAnnotation | None, so_far: ImageCounts, sign: int = 1) -> ImageCounts:
+    """Add (or, with sign -1, take away) what is said about one plane."""
+    if annotation is None:
+        return so_far
+    return ImageCounts(
+        masks=so_far.masks + sign * int(annotation.mask is not None),
+        sizes=so_far.sizes + sign * len(annotation.stamps),
+        no_object=so_far.no_object + sign * int(annotation.no_object),
+    )
+
+
+def training(
+    folder: Path,
+    pretrain: PretrainConfig,
+    finetune: FineTuneConfig,
+    watch: Watch,
+    *,
+    what: What = "both",
+    resume: bool = False,
+    threads: int = 0,
+) -> Run:
+    """Learn from the masks, then from the sizes."""
+    from napari_segsize.engine import device, stages
+
+    device.leave_one_core(threads)
+    with Project.open(folder) as project:
+        left = stages.resumable(project) if resume else None
+        if what != "finetune" and not (left is not None and left.stage == "finetune"):
+            resumed = left is not None and left.stage == "pretrain"
+            yield from stages.pretrain(project, pretrain, resume=resumed, preview=watch)
+            left = None
+        if what == "pretrain":
+            return
+        if what == "both" and not _has_sizes(project):
+            yield Notice("Learned from the masks. Stamp some sizes and train again to see what they add.")
+            return
+        yield from stages.finetune(project, finetune, resume=left is not None, preview=watch)
+
+
+def _has_sizes(project: Project) -> bool:
+    counts = project.counts()
+    return (counts.by_split["train"].sizes if "train" in counts.by_split else counts.sizes) > 0
+
+
+def adding(folder: Path, sources: Sequence[Path | LayerImage], *, group: Group, split: Split | None) -> Run:
+    """Add files, folders and layers, one after the other: each is hashed, a layer is written to the project.
+
+    Raises
+    ------
+    SegsizeError
+        At the end, when some could not be added.
+    """
+    refused: list[str] = []
+    added = 0
+    sources = [each for source in sources for each in _single(source)]
+    with Project.open(folder) as project:
+        yield Started(stage="add", device="", steps=len(sources))
+        for done, source in enumerate(sources, start=1):
+            try:
+                added += _add(project, source, group=group, split=split)
+            except SegsizeError as error:
+                refused.append(str(error))
+            yield Validating(stage="add", done=done, total=len(sources))
+    if refused:
+        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
+        raise SegsizeError(f"{_images(added)} added; {len(refused)} not: {refused[0]}{more}")
+    yield Ended(stage="add", message=f"{_images(added)} added.")
+
+
+def _single(source: Path | LayerImage) -> Sequence[Path | LayerImage]:
+    """Return the images of a folder, so that one unreadable file does not keep out the others."""
+    if isinstance(source, Path) and source.is_dir() and source.suffix.lower() != ".zarr":
+        return find_images(source) or (source,)
+    return (source,)
+
+
+def _add(project: Project, source: Path | LayerImage, *, group: Group, split: Split | None) -> int:
+    if isinstance(source, Path):
+        return len(project.add_files([source], group=group, split=split))
+    project.add_array(
+        source.name, np.asarray(source.pixels), kind=source.kind, spacing=source.spacing, unit=source.unit,
+        group=source.name, rgb=source.rgb, split=split,
+    )  # fmt: skip
+    return 1
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def segmenting_plane(folder: Path, plane: PlaneRef) -> Run:
+    """Segment one plane with the current model."""
+    from napari_segsize.engine import device
+    from napari_segsize.engine.predict import model_file, predict_pixels
+
+    with Project.open(folder) as project:
+        record = model_file(project)
+        yield Started(stage="predict", device=device.describe(), steps=1)
+        several = project.image(plane.image).planes > 1
+        found = predict_pixels(
+            project.models_folder / record.path,
+            project.pixels(plane),
+            reference=project.volume(plane.image) if several else None,
+        )
+    yield Preview(plane=plane, probabilities=found)
+    yield Ended(stage="predict", model=record.id)
+
+
+def segmenting(folder: Path, config: PredictConfig) -> Run:
+    """Segment many images with the current model."""
+    from napari_segsize.engine.predict import predict
+
+    with Project.open(folder) as project:
+        yield from predict(project, config)
+
+
+def comparing(folder: Path, config: EvaluateConfig) -> Run:
+    """Compare models on held-out images."""
+    from napari_segsize.engine.evaluate import evaluate
+
+    with Project.open(folder) as project:
+        yield from evaluate(project, config)

@@ -10,8 +10,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from ..engine.events import Comparison, Ended, Event, Notice, Preview, Saved, Started, StepDone, Validated
-from ..project.annotation import Counts, ImageRecord, PlaneAnnotation, PlaneRef
+from napari_segsize.engine.events import (
+    Comparison,
+    Ended,
+    Event,
+    Notice,
+    Preview,
+    Saved,
+    Started,
+    StepDone,
+    Validated,
+    Validating,
+)
+from napari_segsize.project.annotation import Counts, ImageRecord, PlaneAnnotation, PlaneRef
+from napari_segsize.widgets.runs import ImageCounts, Resume
 
 __all__ = ["EngineStatus", "ImageCounts", "JobStatus", "Resume", "State", "after"]
 
@@ -20,6 +32,7 @@ JobStatus = Literal["idle", "running", "stopping"]
 EngineStatus = Literal["cold", "loading", "ready", "failed"]
 
 HISTORY = 4000  # points kept of a curve: more than a screen has pixels
+TRAINING = ("pretrain", "finetune")
 STAGES = {
     "pretrain": "Learning from masks",
     "finetune": "Learning from sizes",
@@ -27,24 +40,6 @@ STAGES = {
     "evaluate": "Comparing models",
     "add": "Adding images",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageCounts:
-    """What has been said about one image: planes with a mask, sizes, and planes without an object."""
-
-    masks: int = 0
-    sizes: int = 0
-    no_object: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resume:
-    """A stopped training that can go on."""
-
-    stage: str
-    step: int
-    steps: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -65,6 +60,7 @@ class State:
     # the plane on screen
     plane: PlaneRef | None = None
     annotation: PlaneAnnotation | None = None
+    redraw: int = 0  # grows when the annotation is not what the layers show: an undo, another viewer
     can_undo: bool = False
     can_redo: bool = False
 
@@ -75,6 +71,7 @@ class State:
     steps: int = 0
     losses: tuple[StepDone, ...] = ()
     metrics: tuple[Validated, ...] = ()
+    checking: str = ""  # how far the look at the held-out images is
     seconds_left: float | None = None
     memory_mb: float | None = None
     device: str = ""
@@ -113,25 +110,30 @@ def after(state: State, event: Event) -> State:
     if isinstance(event, Started):
         return replace(
             state, stage=event.stage, device=event.device, step=event.step, steps=event.steps,
-            seconds_left=None, message=_started(event),
-        )
+            seconds_left=None, checking="", message=_started(event),
+        )  # fmt: skip
     if isinstance(event, StepDone):
         return replace(
-            state, stage=event.stage, step=event.step, steps=event.steps, losses=_thinned(state.losses, event),
-            seconds_left=event.seconds_left, memory_mb=event.memory_mb,
-        )
+            state, stage=event.stage, step=event.step, steps=event.steps, checking="",
+            losses=_thinned(state.losses, event), seconds_left=event.seconds_left, memory_mb=event.memory_mb,
+        )  # fmt: skip
+    if isinstance(event, Validating):
+        if event.stage in TRAINING:
+            return replace(state, checking=f"checking {event.done}/{event.total} held-out images")
+        return replace(state, stage=event.stage, step=event.done, steps=event.total)
     if isinstance(event, Validated):
-        return replace(state, metrics=_thinned(state.metrics, event))
+        return replace(state, metrics=_thinned(state.metrics, event), checking="")
     if isinstance(event, Preview):
-        return replace(state, preview=event)
+        done = state.step + 1 if state.stage == "predict" else state.step
+        return replace(state, preview=event, step=done)
     if isinstance(event, Notice):
         return replace(state, message=event.text)
     if isinstance(event, Saved):
         return replace(state, saved_step=event.step)
     return replace(
         state, ended=event, comparison=event.comparison or state.comparison, message=_ended(event),
-        seconds_left=None,
-    )
+        seconds_left=None, checking="",
+    )  # fmt: skip
 
 
 def _started(event: Started) -> str:
@@ -144,7 +146,7 @@ def _ended(event: Ended) -> str:
     if event.message:
         return event.message
     stage = STAGES.get(event.stage, event.stage)
-    if event.stage not in ("pretrain", "finetune"):
+    if event.stage not in TRAINING:
         return f"{stage}: done."
     if event.promoted:
         return f"{stage}: done. The new model is now the project's current one."

@@ -1,0 +1,227 @@
+"""The long jobs of a controller: one at a time, and only the current one is listened to. No Qt here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_segsize.engine.events import Ended, Event
+from napari_segsize.errors import SegsizeError
+from napari_segsize.widgets import runs
+from napari_segsize.widgets.state import STAGES, TRAINING, after
+
+if TYPE_CHECKING:
+    from napari_segsize.widgets.controller import Controller
+
+__all__ = ["Desk", "Launch", "RunningJob", "is_out_of_memory"]
+
+
+class RunningJob(Protocol):
+    """A generator that is being drained somewhere."""
+
+    def stop(self) -> None:
+        """Ask it to end after the step it is in; its end is still reported."""
+
+
+_OnEnd = Callable[[BaseException | None], None]
+Launch = Callable[[Generator[Any, None, None], Callable[[Any], None], _OnEnd], RunningJob]
+"""``launch(events, on_event, on_end)``: drain `events` elsewhere, report here."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """One long job. When its project is left it is detached: it may end in peace, and nobody listens."""
+
+    stage: str
+    handle: RunningJob | None = None
+    stopping: bool = False
+    detached: bool = False
+
+    def stop(self) -> None:
+        self.stopping = True
+        if self.handle is not None:
+            self.handle.stop()
+
+
+class Desk:
+    """Begins jobs, turns their events into states, and refuses a second one while the first goes on."""
+
+    def __init__(self, launch: Launch, controller: Controller) -> None:
+        self._launch, self._controller = launch, controller
+        self._run: _Run | None = None
+        self._warming: RunningJob | None = None
+        self._looking: RunningJob | None = None
+        self._surveying: Path | None = None
+
+    # --- the long job
+
+    def begin(self, stage: str, events: Generator[Event, None, None], *, keep_history: bool = False) -> None:
+        """Start a long job.
+
+        Raises
+        ------
+        SegsizeError
+            While another one is running, or has not stopped yet.
+        """
+        if self._run is not None:
+            events.close()
+            name = STAGES.get(self._run.stage, self._run.stage)
+            stopping = self._run.stopping
+            wait = "is still stopping: try again in a moment" if stopping else "is running: press Stop first"
+            raise SegsizeError(f"{name} {wait}.")
+        run = self._run = _Run(stage)
+        self._controller.update(**_cleared(stage, keep_history=keep_history))
+        run.handle = self._launch(events, partial(self._on_event, run), partial(self._on_end, run))
+        if run.stopping:  # told to while it was being launched
+            run.handle.stop()
+
+    def stop(self) -> None:
+        """Ask the running job to end."""
+        if self._run is not None and not self._run.stopping:
+            self._run.stop()
+            self._controller.update(job="stopping", message="Stopping after this step; it is kept.")
+
+    def detach(self) -> None:
+        """Stop the running job and listen to it no longer: its project is being left."""
+        self._looking = self._surveying = None
+        if self._run is not None:
+            self._run.detached = True
+            self._run.stop()
+            self._controller.update(job="stopping")
+
+    def dispose(self) -> None:
+        """Stop everything."""
+        self.detach()
+        if self._warming is not None:
+            self._warming.stop()
+
+    def _on_event(self, run: _Run, event: Event) -> None:
+        if run is not self._run or run.detached:
+            return
+        controller = self._controller
+        state = after(controller.state, event)
+        controller.state = state
+        controller.state_changed.emit(state)
+        if isinstance(event, Ended) and event.stage in TRAINING:
+            controller.reload(message=state.message)
+
+    def _on_end(self, run: _Run, error: BaseException | None) -> None:
+        if run is not self._run:
+            return
+        self._run = None
+        controller = self._controller
+        if run.detached:
+            controller.update(job="idle")
+            return
+        changes: dict[str, Any] = {"job": "idle", "seconds_left": None, "checking": ""}
+        if error is None:
+            controller.reload(**changes, **self._ended(run))
+        else:
+            controller.reload(**changes)
+            self._failed(run, error)
+        if run.stage in TRAINING and controller.state.folder is not None:
+            self.look(controller.state.folder)
+
+    def _ended(self, run: _Run) -> dict[str, Any]:
+        state = self._controller.state
+        if not run.stopping:
+            return {"resumable": None, "message": state.message}
+        if state.stage in TRAINING and state.step:
+            left = runs.Resume(stage=state.stage, step=state.step, steps=state.steps)
+            return {
+                "resumable": left,
+                "message": f"Stopped after step {state.step} of {state.steps}, which is kept: Resume goes on "
+                "from there. The previous model is untouched.",
+            }
+        return {"message": "Stopped."}
+
+    def _failed(self, run: _Run, error: BaseException) -> None:
+        controller = self._controller
+        if is_out_of_memory(error):
+            controller.fail(
+                "Out of memory, even with smaller batches: choose a smaller patch under Advanced, or train "
+                "on the CPU. The previous model is untouched.",
+                offer_cpu=not controller.state.device.startswith("CPU"),
+            )
+        elif isinstance(error, SegsizeError):
+            controller.fail(str(error))
+        else:
+            name = STAGES.get(run.stage, run.stage)
+            text = (str(error).strip().splitlines() or ["no further word"])[0]
+            controller.fail(
+                f"{name} ended with an unexpected error ({type(error).__name__}: {text}). "
+                "Annotations and the previous model are untouched."
+            )
+            controller.crashed.emit(error)
+
+    # --- small background looks, beside the long job
+
+    def warm_up(self) -> None:
+        """Import torch and MONAI."""
+        self._controller.update(engine="loading")
+        self._warming = self._launch(runs.warming(self._controller.threads), self._on_warm, self._on_warmed)
+
+    def _on_warm(self, ready: runs.Ready) -> None:
+        self._controller.update(engine="ready", device=ready.device)
+
+    def _on_warmed(self, error: BaseException | None) -> None:
+        self._warming = None
+        controller = self._controller
+        if error is not None:
+            controller.fail(
+                f"torch or MONAI could not be loaded ({error}), so training is not possible: annotating is. "
+                "Install the package again to mend it.",
+                engine="failed",
+            )
+        elif controller.state.folder is not None:
+            self.look(controller.state.folder)
+
+    def look(self, folder: Path) -> None:
+        """Look whether a stopped training of this project can go on; only once torch is there."""
+        if self._controller.state.engine != "ready":
+            return
+        self._looking = self._launch(runs.looking(folder), partial(self._on_found, folder), _ignore)
+
+    def _on_found(self, folder: Path, ready: runs.Ready) -> None:
+        state = self._controller.state
+        if state.folder == folder and state.job == "idle":
+            self._controller.update(resumable=ready.resumable, device=state.device or ready.device)
+
+    def survey(self, folder: Path) -> None:
+        """Count again what there is of each image; once more if something was said meanwhile."""
+        if self._surveying != folder:
+            self._surveying = folder
+            on_end = partial(self._on_survey_end, folder)
+            self._launch(runs.surveying(folder), partial(self._on_surveyed, folder), on_end)
+
+    def _on_surveyed(self, folder: Path, found: runs.Surveyed) -> None:
+        state = self._controller.state
+        if state.folder == folder and state.revision == found.revision:
+            self._controller.update(image_counts=found.image_counts, contradictions=found.contradictions)
+
+    def _on_survey_end(self, folder: Path, _error: BaseException | None) -> None:
+        if self._surveying == folder:
+            self._surveying = None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on whatever device; without importing torch to ask."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "out of memory" in str(error).lower()
+
+
+def _ignore(_error: BaseException | None) -> None:
+    """A look that failed changes nothing: the job itself will say why."""
+
+
+def _cleared(stage: str, *, keep_history: bool) -> dict[str, Any]:
+    fresh: dict[str, Any] = {
+        "job": "running", "stage": stage, "step": 0, "steps": 0, "seconds_left": None, "checking": "",
+        "ended": None, "error": "", "offer_cpu": False, "message": f"{STAGES.get(stage, stage)}…",
+    }  # fmt: skip
+    if stage in TRAINING and not keep_history:
+        fresh |= {"losses": (), "metrics": (), "comparison": None, "saved_step": None, "resumable": None}
+    return fresh

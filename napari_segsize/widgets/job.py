@@ -1,0 +1,141 @@
+"""The only thread of the dock widget: it drains a generator, whose events are read on the GUI thread.
+
+Three things about napari's workers shape this file (measured on 0.9.2):
+
+- a generator handed to ``thread_worker`` loses a ``RuntimeError`` (torch's usual one) and is not closed by
+  ``quit()``; so a plain function drains it, and closes it in that thread;
+- napari keeps what a worker's function holds until the viewer dies; so the function gets a `_Handle`, whose
+  references are dropped when it ends;
+- a signal for every step costs the window more than the step; so events wait in a deque that a timer empties.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, QTimer
+
+from napari_segsize.engine.events import Event, Preview
+
+__all__ = ["Job", "launch"]
+
+logger = logging.getLogger(__name__)
+
+PERIOD_MS = 50
+
+
+class _Handle:
+    """What both threads see. Everything in it is dropped, or is a plain value, when the job is over."""
+
+    __slots__ = ("__weakref__", "done", "error", "events", "inbox", "stopping", "worker")
+
+    def __init__(self, events: Generator[Event, None, None]) -> None:
+        self.events: Generator[Event, None, None] | None = events
+        self.inbox: deque[Event] = deque()
+        self.worker: Callable[[], Any] = lambda: None  # a weak reference: napari's quit() goes to the worker
+        self.error: BaseException | None = None
+        self.stopping = self.done = False
+
+    def should_stop(self) -> bool:
+        worker = self.worker()
+        return self.stopping or (worker is not None and worker.abort_requested)
+
+
+def _drain(handle: _Handle) -> None:
+    """Off the GUI thread: the only function that is."""
+    try:
+        assert handle.events is not None
+        with closing(handle.events) as events:  # the engine's `finally` runs here, in this thread
+            handle.events = None
+            if not handle.should_stop():
+                for event in events:
+                    handle.inbox.append(event)
+                    if handle.should_stop():
+                        break
+    except BaseException as error:  # noqa: BLE001  a thread has nobody to raise to: it is told in Job._on_tick
+        traceback.clear_frames(error.__traceback__)  # the frames hold the network
+        handle.error = error
+    finally:
+        handle.events = None
+        handle.done = True
+
+
+class Job(QObject):
+    """Drain a generator of events in a background thread; report on the GUI thread.
+
+    Parameters
+    ----------
+    events : generator of Event
+        Advanced, and closed, in the background thread only.
+    on_event : callable
+        Gets the events, in order; of previews that wait, only the newest.
+    on_end : callable
+        Gets None, or the exception that ended the job; called once, after the last event.
+    """
+
+    def __init__(
+        self,
+        events: Generator[Event, None, None],
+        on_event: Callable[[Event], None],
+        on_end: Callable[[BaseException | None], None],
+    ) -> None:
+        super().__init__()
+        self._on_event, self._on_end = on_event, on_end
+        self._handle = _Handle(events)
+        self._worker = create_worker(_drain, self._handle, _ignore_errors=True)
+        self._handle.worker = weakref.ref(self._worker)
+        self._timer = QTimer(self)
+        self._timer.setInterval(PERIOD_MS)
+        self._timer.timeout.connect(self._on_tick)
+
+    def start(self) -> None:
+        """Begin in the background."""
+        self._timer.start()
+        self._worker.start()
+
+    def stop(self) -> None:
+        """End after the event that is being made; the generator's own clean-up still runs."""
+        self._handle.stopping = True
+
+    def _on_tick(self) -> None:
+        done = self._handle.done  # read first: what was put in before is in the inbox now
+        for event in _newest_preview_only(self._handle.inbox):
+            self._on_event(event)
+        if done:
+            self._end()
+
+    def _end(self) -> None:
+        self._timer.stop()
+        error, self._handle.error = self._handle.error, None
+        on_end = self._on_end
+        del self._worker, self._on_event, self._on_end
+        self._handle = _Handle(_nothing())
+        on_end(error)
+
+
+def _nothing() -> Generator[Event, None, None]:
+    yield from ()
+
+
+def _newest_preview_only(inbox: deque[Event]) -> list[Event]:
+    events = [inbox.popleft() for _ in range(len(inbox))]
+    newest = next((event for event in reversed(events) if isinstance(event, Preview)), None)
+    return [event for event in events if not isinstance(event, Preview) or event is newest]
+
+
+def launch(
+    events: Generator[Event, None, None],
+    on_event: Callable[[Event], None],
+    on_end: Callable[[BaseException | None], None],
+) -> Job:
+    """Start a `Job`: what the dock widget's controller is given."""
+    job = Job(events, on_event, on_end)
+    job.start()
+    return job

@@ -1,0 +1,178 @@
+"""The dock widget: four pages over one controller, a status line, and the clock that draws."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from napari.utils import progress
+from napari.utils.notifications import notification_manager, show_error
+from qtpy.QtCore import QElapsedTimer, Qt, QTimer
+from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.project.project import Project
+from napari_segsize.widgets.annotate_page import AnnotatePage
+from napari_segsize.widgets.controller import Controller
+from napari_segsize.widgets.inspect_page import InspectPage
+from napari_segsize.widgets.job import launch
+from napari_segsize.widgets.layers import SegsizeLayers
+from napari_segsize.widgets.preferences import read_preferences
+from napari_segsize.widgets.project_page import ProjectPage
+from napari_segsize.widgets.state import STAGES, State
+from napari_segsize.widgets.train_page import TrainPage, duration
+
+if TYPE_CHECKING:
+    import napari
+
+__all__ = ["SegsizeWidget"]
+
+REDRAW_MS = 100  # drawing, not training, is what costs the window time
+POLL_MS = 1000
+TITLES = ("Project", "Annotate", "Train", "Inspect")
+
+
+class SegsizeWidget(QWidget):
+    """Learn to segment from object sizes: Project, Annotate, Train, Inspect.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        Where the layers live. Each widget has its own controller; two viewers may open the same project.
+    """
+
+    def __init__(self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.controller = Controller(launch, threads=read_preferences().threads)
+        self.layers = SegsizeLayers(napari_viewer)
+        self.project_page = ProjectPage(self.controller, self.layers)
+        self.annotate_page = AnnotatePage(self.controller, self.layers)
+        self.train_page = TrainPage(self.controller, self.layers)
+        self.inspect_page = InspectPage(self.controller, self.layers)
+        self.pages = (self.project_page, self.annotate_page, self.train_page, self.inspect_page)
+        self._drawn = State()
+        self._progress: progress | None = None
+        self.tabs, self.status = QTabWidget(), QLabel()
+        self._build()
+        self._clock, self._since = QTimer(self), QElapsedTimer()
+        self._clock.setSingleShot(True)
+        self._clock.timeout.connect(self._draw)
+        self._poll = QTimer(self)
+        self._poll.setInterval(POLL_MS)
+        self._poll.timeout.connect(self.controller.poll)
+        self._poll.start()
+        controller = self.controller
+        controller.state_changed.connect(self._on_state_changed)
+        controller.failed.connect(show_error)
+        controller.crashed.connect(_show_crash)
+        self.destroyed.connect(_Farewell(controller, self.layers))
+        controller.warm_up()
+        self._draw()
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        for name, page in zip(TITLES, self.pages, strict=True):
+            scroll = QScrollArea()
+            scroll.setWidgetResizable(True)
+            scroll.setFrameShape(QScrollArea.Shape.NoFrame)
+            scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+            scroll.setWidget(page)
+            scroll.setMinimumWidth(page.minimumSizeHint().width() + 24)
+            self.tabs.addTab(scroll, name)
+        self.tabs.currentChanged.connect(self._on_tab_changed)
+        layout.addWidget(self.tabs, 1)
+        self.status.setWordWrap(True)
+        self.status.setTextFormat(Qt.TextFormat.RichText)
+        self.status.setObjectName("segsize-status")
+        self.status.setMinimumHeight(2 * self.status.fontMetrics().height())
+        self.status.setAlignment(Qt.AlignmentFlag.AlignTop)
+        layout.addWidget(self.status)
+
+    # --- drawing, at most ten times a second
+
+    def _on_state_changed(self, _state: State) -> None:
+        if not self._clock.isActive():
+            waited = self._since.elapsed() if self._since.isValid() else REDRAW_MS
+            self._clock.start(max(0, REDRAW_MS - waited))
+
+    def _on_tab_changed(self, _index: int) -> None:
+        self._on_state_changed(self.controller.state)
+
+    def _draw(self) -> None:
+        self._since.restart()
+        state, before = self.controller.state, self._drawn
+        self._drawn = state
+        self._draw_layers(state, before)
+        for page in self.pages:
+            page.render(state)
+        state = self.controller.state  # drawing may have failed, and said so
+        self.status.setText(_status(state))
+        self._draw_progress(state)
+
+    def _draw_layers(self, state: State, before: State) -> None:
+        project = self.controller.project
+        moved = state.folder != before.folder
+        if moved:
+            self.layers.clear()
+        if project is not None and state.plane is not None:
+            if moved or state.plane != before.plane or state.redraw != before.redraw:
+                self._show_plane(project, state.plane)
+        elif before.plane is not None:
+            self.layers.clear()
+        if state.preview is before.preview:
+            return
+        if state.preview is None or state.preview.plane != state.plane:
+            self.layers.remove_preview()
+        elif not state.busy or self.train_page.wants_preview:
+            self.layers.show_preview(state.preview.plane, state.preview.probabilities)
+
+    def _show_plane(self, project: Project, plane: PlaneRef) -> None:
+        try:
+            self.layers.show_plane(project, plane)
+        except SegsizeError as error:  # a file that vanished, changed, or cannot be read
+            self.controller.fail(str(error))
+
+    def _draw_progress(self, state: State) -> None:
+        """Show the job in napari's activity dock too; progress objects live on the GUI thread only."""
+        if not state.busy:
+            if self._progress is not None:
+                self._progress.close()
+                self._progress = None
+            return
+        if self._progress is None:
+            self._progress = progress(total=state.steps, desc="Segsize")
+        if self._progress.total != state.steps:
+            self._progress.total = state.steps
+        self._progress.set_description(f"Segsize: {STAGES.get(state.stage, state.stage).lower()}")
+        self._progress.update(state.step - self._progress.n)
+
+
+class _Farewell:
+    """What is done when the widget goes, whoever deletes it; it must not hold the widget."""
+
+    def __init__(self, controller: Controller, layers: SegsizeLayers) -> None:
+        self._controller, self._layers = controller, layers
+
+    def __call__(self, _widget: object = None) -> None:
+        self._controller.state_changed.disconnect()
+        self._controller.dispose()
+        self._layers.dispose()
+
+
+def _show_crash(error: BaseException) -> None:
+    """Let napari show what nobody foresaw, with its traceback."""
+    notification_manager.receive_error(type(error), error, error.__traceback__)
+
+
+def _status(state: State) -> str:
+    """Write the status line: what went wrong in red, else what was done last; and what is going on."""
+    if state.error:
+        return f'<span style="color: #e05050;">{html.escape(state.error)}</span>'
+    parts = [html.escape(state.message)] if state.message else []
+    if state.busy and state.steps:
+        left = duration(state.seconds_left)
+        parts.append(f"step {state.step}/{state.steps}" + (f", {left} left" if left else ""))
+    if state.engine == "loading":
+        parts.append("Loading torch and MONAI in the background; you can already annotate.")
+    return " · ".join(parts) or "Ready."

@@ -1,0 +1,75 @@
+"""What the pages show of a project; and the small part of it that one annotation changes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef, SizeStamp
+from napari_segsize.project.project import Project
+from napari_segsize.widgets.runs import ImageCounts, counted
+from napari_segsize.widgets.state import State
+
+__all__ = ["after_annotation", "merged", "overview"]
+
+
+def overview(project: Project, state: State, plane: PlaneRef | None) -> dict[str, Any]:
+    """Fields of the next `State`; `plane` is the one to show, or the first one when it is gone."""
+    revision = project.revision()
+    images = project.images()
+    if plane is None or all(image.id != plane.image for image in images):
+        plane = project.next_plane(None)
+    model = project.current_model()
+    return {
+        "images": images,
+        "missing": frozenset(image.id for image in project.missing()),
+        "counts": project.counts(),
+        "revision": revision,
+        "model": "" if model is None else _describe(model),
+        "plane": plane,
+        "annotation": None if plane is None else project.annotation(plane),
+        "can_undo": project.can_undo,
+        "can_redo": project.can_redo,
+        "preview": state.preview if state.preview is not None and state.preview.plane == plane else None,
+    }
+
+
+def after_annotation(project: Project, state: State) -> dict[str, Any]:
+    """Fields that change when something was said about the plane on screen, and nothing else has."""
+    assert state.plane is not None
+    image = state.plane.image
+    annotation = project.annotation(state.plane)
+    counts = counted(state.annotation, state.image_counts.get(image, ImageCounts()), -1)
+    return {
+        "counts": project.counts(),
+        "image_counts": {**state.image_counts, image: counted(annotation, counts)},
+        "revision": project.revision(),
+        "annotation": annotation,
+        "can_undo": project.can_undo,
+        "can_redo": project.can_redo,
+    }
+
+
+def merged(
+    seen: PlaneAnnotation | None, edited: Sequence[SizeStamp], stored: Sequence[SizeStamp]
+) -> tuple[SizeStamp, ...]:
+    """Return the stamps of an editor that looked before somebody else changed them.
+
+    `seen` is what the editor started from: what it left as it was is taken as it is stored now, what it
+    changed, added or deleted wins.
+    """
+    before = {stamp.object: stamp for stamp in (seen.stamps if seen is not None else ())}
+    now = {stamp.object: stamp for stamp in stored}
+    mine = {stamp.object for stamp in edited}
+    kept = [now.get(stamp.object) if stamp == before.get(stamp.object) else stamp for stamp in edited]
+    theirs = [stamp for stamp in stored if stamp.object not in mine and stamp.object not in before]
+    return (*(stamp for stamp in kept if stamp is not None), *theirs)
+
+
+def _describe(model: ModelRecord) -> str:
+    what = "from masks and sizes" if model.stage == "finetune" else "from masks"
+    when = time.strftime("%d %b %H:%M", time.localtime(model.created))
+    iou = model.metrics.get("iou", math.nan)
+    return f"model {model.id}, {what}, {when}" + ("" if math.isnan(iou) else f", IoU {iou:.3f}")

@@ -1,0 +1,346 @@
+"""The page Train: one button, what happens live, and what came of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
+from napari_segsize.engine.events import Comparison
+from napari_segsize.widgets.controller import Controller
+from napari_segsize.widgets.curves import Curves
+from napari_segsize.widgets.editors import ignores_stray_wheel
+from napari_segsize.widgets.form import Form
+from napari_segsize.widgets.preferences import read_preferences
+from napari_segsize.widgets.runs import What
+from napari_segsize.widgets.state import STAGES, TRAINING, State
+
+if TYPE_CHECKING:
+    from napari_segsize.widgets.layers import SegsizeLayers
+
+__all__ = ["TrainPage", "duration"]
+
+_WHAT: dict[str, What] = {
+    "Masks, then sizes": "both",
+    "Masks only": "pretrain",
+    "Sizes only, from the current model": "finetune",
+}
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_BIG = "QPushButton { font-size: 14pt; font-weight: bold; padding: 8px; }"
+_ROWS = ("Learned from", "IoU", "Dice", "Size error", "Images")
+
+
+class TrainPage(QWidget):
+    """Train, watch, stop, resume, compare."""
+
+    def __init__(self, controller: Controller, layers: SegsizeLayers, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._controller, self._layers = controller, layers
+        self._compared: Comparison | None = None
+        self.pretrain = Form(PretrainConfig, main=("steps", "model", "augment"), hidden=("device",))
+        self.finetune = Form(FineTuneConfig, main=("steps", "recipe", "augment"), hidden=("device",))
+        self.button = QPushButton("Train")
+        self.button.setStyleSheet(_BIG)
+        self.button.clicked.connect(self._on_button_clicked)
+        self._anew = _button("Train anew", "Begin again instead of going on", self._on_anew_clicked)
+        self._on_cpu = _button("Train on the CPU", "Slower, with the computer's memory", self._on_cpu_clicked)
+        self._used, self._facts = _sentence(), _sentence()
+        self._bar = QProgressBar()
+        self._bar.setTextVisible(True)
+        self.curves = Curves()
+        self._table = _table()
+        self._verdict = _sentence()
+        self._build()
+        self.render(controller.state)
+
+    @property
+    def wants_preview(self) -> bool:
+        """Whether the prediction is to be shown while training."""
+        return self._preview.isChecked()
+
+    # --- drawing
+
+    def render(self, state: State) -> None:  # type: ignore[override]  # pages of this plugin draw a state
+        """Draw a state."""
+        training = state.busy and state.stage in TRAINING
+        self._render_button(state, training=training)
+        self._used.setText(_will_use(state))
+        self._render_progress(state)
+        self._facts.setText(_facts(state))
+        if self.isVisible() or not state.losses:
+            self.curves.show_history(state.losses, state.metrics)
+        self.curves.setVisible(bool(state.losses or state.metrics))
+        for widget in (self._settings, self._what, self._device):
+            widget.setEnabled(not state.busy)
+        for button in self._uses:
+            button.setEnabled(state.is_open and not state.busy and bool(state.model))
+        self._model.setText(f"Current: {state.model}." if state.model else "No model yet.")
+        if state.comparison is not self._compared:
+            self._compared = state.comparison
+            self._render_comparison(state)
+
+    def _render_button(self, state: State, *, training: bool) -> None:
+        left = state.resumable
+        if state.job == "stopping":
+            text, tip = "Stopping…", "The step that is running is finished and kept"
+        elif state.busy:
+            name = "" if training else f" ({STAGES.get(state.stage, state.stage).lower()})"
+            text, tip = f"Stop{name}", "Stop after this step; what was learned is kept, and Resume goes on"
+        elif left is not None:
+            text, tip = (
+                "Resume",
+                f"Go on: {STAGES[left.stage].lower()}, from step {left.step} of {left.steps}",
+            )
+        else:
+            text, tip = "Train", "Learn from your masks, then from your sizes"
+        self.button.setText(text)
+        self.button.setToolTip(tip)
+        self.button.setEnabled(state.job != "stopping" and state.is_open)
+        self._anew.setVisible(left is not None and not state.busy)
+        self._on_cpu.setVisible(state.offer_cpu and not state.busy)
+
+    def _render_progress(self, state: State) -> None:
+        self._bar.setVisible(state.busy)
+        if not state.busy:
+            return
+        self._bar.setRange(0, state.steps)
+        self._bar.setValue(min(state.step, state.steps))
+        step = f"{state.step} / {state.steps}" if state.steps else "starting"
+        self._bar.setFormat(f"{STAGES.get(state.stage, state.stage)}: {step}")
+
+    def _render_comparison(self, state: State) -> None:
+        comparison = state.comparison
+        rows = comparison.rows if comparison is not None else ()
+        self._table.setVisible(bool(rows))
+        self._verdict.setVisible(bool(rows))
+        self._table.setRowCount(len(rows))
+        best = max((row.iou for row in rows if math.isfinite(row.iou)), default=math.nan)
+        for number, row in enumerate(rows):
+            error = math.sqrt(row.size_error) if row.size_error >= 0 else math.nan
+            cells = (row.name, _figure(row.iou), _figure(row.dice), _figure(error, " px", 1), str(row.images))
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                font = item.font()
+                font.setBold(row.iou == best and len(rows) > 1)
+                item.setFont(font)
+                if column:
+                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self._table.setItem(number, column, item)
+        self._fit_table()
+        self._verdict.setText(_verdict(state))
+
+    def _fit_table(self) -> None:
+        """Make the table as high as its rows: a scroll bar in a scrolled page is a trap."""
+        header = self._table.horizontalHeader()
+        height = sum(self._table.rowHeight(row) for row in range(self._table.rowCount()))
+        self._table.setFixedHeight(height + (header.sizeHint().height() if header is not None else 0) + 4)
+
+    # --- building
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.addLayout(self._choices())
+        layout.addWidget(self._used)
+        layout.addWidget(self.button)
+        row = QHBoxLayout()
+        row.addWidget(self._anew)
+        row.addWidget(self._on_cpu)
+        layout.addLayout(row)
+        layout.addWidget(self._bar)
+        layout.addWidget(self._facts)
+        self._preview = QCheckBox("Show the prediction on the current image while training")
+        self._preview.setChecked(True)
+        layout.addWidget(self._preview)
+        layout.addWidget(self.curves)
+        layout.addWidget(self._verdict)
+        layout.addWidget(self._table)
+        layout.addLayout(self._use_row())
+        layout.addWidget(self._settings_box())
+        layout.addStretch(1)
+        for widget in (self._verdict, self._table, self._anew, self._on_cpu):
+            widget.hide()
+
+    def _choices(self) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setColumnStretch(1, 1)
+        self._what, self._device = QComboBox(), QComboBox()
+        self._what.addItems(list(_WHAT))
+        self._what.setToolTip(
+            "<p>Masks teach what an object looks like; sizes and their places then correct it.</p>"
+        )
+        self._device.addItems(_DEVICES)
+        self._device.setCurrentText(read_preferences().device)
+        self._device.setToolTip("Where to compute: auto takes a GPU when there is one")
+        for row, (text, box) in enumerate((("Learn from", self._what), ("Compute on", self._device))):
+            ignores_stray_wheel(box)
+            grid.addWidget(QLabel(text), row, 0)
+            grid.addWidget(box, row, 1)
+        return grid
+
+    def _use_row(self) -> QVBoxLayout:
+        column, row = QVBoxLayout(), QHBoxLayout()
+        self._model = _sentence()
+        self._uses = [
+            _button(
+                "Segment this image", "Show the current model's prediction", self._controller.predict_plane
+            ),
+            _button("Segment all…", "Write label images of the whole project", self._on_segment_all),
+            _button("Compare models", "On the same held-out images", self._controller.evaluate),
+        ]
+        for button in self._uses:
+            row.addWidget(button)
+        column.addWidget(self._model)
+        column.addLayout(row)
+        return column
+
+    def _settings_box(self) -> QWidget:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for title, form in (
+            ("<b>Learning from masks</b>", self.pretrain),
+            ("<b>Learning from sizes</b>", self.finetune),
+        ):
+            layout.addWidget(QLabel(title))
+            layout.addWidget(form)
+        self._settings = QCollapsible("Settings")
+        self._settings.setDuration(0)
+        self._settings.addWidget(inside)
+        return self._settings
+
+    # --- what the user does
+
+    def _on_button_clicked(self) -> None:
+        state = self._controller.state
+        if state.busy:
+            self._controller.stop()
+        else:
+            self._train(resume=state.resumable is not None)
+
+    def _on_anew_clicked(self) -> None:
+        self._train(resume=False)
+
+    def _on_cpu_clicked(self) -> None:
+        self._device.setCurrentText("cpu")
+        self._train(resume=False)
+
+    def _train(self, *, resume: bool) -> None:
+        device = self._device.currentText()
+        try:
+            pretrain = replace(self.pretrain.config(), device=device)
+            finetune = replace(self.finetune.config(), device=device)
+        except ValueError as error:
+            self._controller.fail(
+                f"The settings do not fit together: {error}. Open Settings and change them."
+            )
+            self._settings.expand()
+            return
+        self._controller.train(pretrain, finetune, what=_WHAT[self._what.currentText()], resume=resume)
+
+    def _on_segment_all(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Write the label images into this folder")
+        if folder:
+            self._controller.predict(PredictConfig(folder=folder, device=self._device.currentText()))
+
+
+def duration(seconds: float | None) -> str:
+    """Write a time as people say it, "" when it is not known."""
+    if seconds is None or not math.isfinite(seconds) or seconds < 0:
+        return ""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _will_use(state: State) -> str:
+    if not state.is_open:
+        return "Open a project on the Project page first."
+    if state.counts is None or not state.counts.by_split:
+        return ""
+    learn, check = state.counts.by_split["train"], state.counts.by_split["validation"]
+    text = f"To learn from: {learn.masks} masks, {learn.sizes} sizes. "
+    text += f"To check: {check.masks} masks, {check.sizes} sizes."
+    if not learn.masks:
+        return text + " <b>Paint some masks first (page Annotate).</b>"
+    if not check.masks and not check.sizes:
+        return text + " <b>Annotate some validation images, or deal images out on the page Project.</b>"
+    return text
+
+
+def _facts(state: State) -> str:
+    parts = []
+    if state.engine == "loading":
+        parts.append("loading torch and MONAI…")
+    if state.busy and (left := duration(state.seconds_left)):
+        parts.append(f"{left} left at most" if state.stage in TRAINING else f"{left} left")
+    if state.checking:
+        parts.append(state.checking)
+    if state.device:
+        parts.append(state.device)
+    if state.memory_mb:
+        parts.append(f"{state.memory_mb / 1024:.1f} GiB in use")
+    return " · ".join(parts)
+
+
+def _verdict(state: State) -> str:
+    assert state.comparison is not None
+    rows = [row for row in state.comparison.rows if math.isfinite(row.iou)]
+    text = f"On the same held-out images ({state.comparison.split}):"
+    if len(rows) < 2:
+        return text
+    gain = rows[-1].iou - rows[0].iou
+    word = "gained" if gain >= 0 else "lost"
+    kept = "" if state.ended is None or state.ended.promoted else " The previous model stays the current one."
+    return f"{text} sizes {word} {abs(gain):.3f} IoU over {rows[0].name}.{kept}"
+
+
+def _figure(value: float, unit: str = "", digits: int = 3) -> str:
+    return f"{value:.{digits}f}{unit}" if math.isfinite(value) else "–"
+
+
+def _table() -> QTableWidget:
+    table = QTableWidget(0, len(_ROWS))
+    table.setHorizontalHeaderLabels(list(_ROWS))
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    side, top = table.verticalHeader(), table.horizontalHeader()
+    if side is not None and top is not None:
+        side.hide()
+        side.setDefaultSectionSize(side.fontMetrics().height() + 6)
+        top.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        top.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    return table
+
+
+def _button(text: str, tip: str, slot: object) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.clicked.connect(lambda _checked=False: slot())  # type: ignore[operator]  # a bound method
+    return button
+
+
+def _sentence() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    return label
