@@ -65,6 +65,7 @@ class Entry:
 
     key: Key
     change_id: int
+    origin: int  # the change that said it first, before it was undone and redone
     present: bool
     values: Mapping[str, Any]  # size, y, x, entered, unit, labels_id
 
@@ -91,8 +92,10 @@ class Step:
             self.id = int(key[0])
         return self.id
 
-    def put(self, key: Key, before: Entry | None, values: Mapping[str, Any] | None) -> Entry:
-        """Append one change; `values` None deletes."""
+    def put(
+        self, key: Key, before: Entry | None, values: Mapping[str, Any] | None, *, origin: int | None = None
+    ) -> Entry:
+        """Append one change; `values` None deletes, `origin` is the change that is said again."""
         where = {
             "image_id": key.plane.image,
             "slice": key.plane.slice,
@@ -101,7 +104,7 @@ class Step:
         }
         row = {
             **where, **(values or {}), "step_id": self.touch(), "present": values is not None,
-            "before": None if before is None else before.change_id,
+            "before": None if before is None else before.change_id, "origin": origin,
         }  # fmt: skip
         inserted = self.connection.execute(_INSERT_CHANGE, row).inserted_primary_key
         assert inserted is not None
@@ -112,7 +115,8 @@ class Step:
         else:
             same = {f"of_{name}": value for name, value in where.items()}
             self.connection.execute(_UPDATE_ITEM, {**same, **now})
-        return Entry(key, change_id, values is not None, values or {})
+        first = change_id if origin is None else origin
+        return Entry(key, change_id, first, values is not None, values or {})
 
     def put_labels(self, labels: NDArray[np.int32]) -> int:
         """Store a mask; its number goes into the change."""
@@ -247,27 +251,27 @@ class History:
         current = {plane: self.entries(connection, plane) for plane in planes}
         for change in changes:
             now = current[change.key.plane].get(change.key)
-            if now is None or now.change_id != change.change_id:
+            if now is None or now.origin != change.origin:
                 continue
-            values = self._values(connection, before[change.change_id])
+            prior = self._change(connection, before[change.change_id])
+            values = prior.values if prior is not None and prior.present else None
             if (
                 change.key.kind == "no_object"
                 and values is not None
                 and _says_object(current[change.key.plane])
             ):
                 continue  # an object was put here meanwhile
-            current[change.key.plane][change.key] = step.put(change.key, now, values)
+            current[change.key.plane][change.key] = step.put(
+                change.key, now, values, origin=0 if prior is None else prior.origin
+            )
             applied = True
         return planes, applied
 
-    def _values(self, connection: Connection, change_id: int | None) -> Mapping[str, Any] | None:
+    def _change(self, connection: Connection, change_id: int | None) -> Entry | None:
         if change_id is None:
             return None
-        row = (
-            connection.execute(select(tables.change).where(tables.change.c.id == change_id)).mappings().one()
-        )
-        entry = _entry(row)
-        return entry.values if entry.present else None
+        query = select(tables.change).where(tables.change.c.id == change_id)
+        return _entry(connection.execute(query).mappings().one())
 
     def _introduce(self, connection: Connection) -> None:
         process = psutil.Process()
@@ -308,7 +312,8 @@ def unpacked(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
 def _entry(row: Mapping[Any, Any]) -> Entry:
     key = Key(PlaneRef(row["image_id"], row["slice"]), row["kind"], row["object"])
     values = {name: row[name] for name in ("size", "y", "x", "entered", "unit", "labels_id")}
-    return Entry(key, row["id"], bool(row["present"]), values)
+    origin = row["id"] if row["origin"] is None else row["origin"]
+    return Entry(key, row["id"], origin, bool(row["present"]), values)
 
 
 def _says_object(entries: Mapping[Key, Entry]) -> bool:

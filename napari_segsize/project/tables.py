@@ -113,6 +113,9 @@ change = Table(
     Column("x", Float),
     Column("labels_id", Integer, ForeignKey("labels.id")),
     Column("before", Integer, ForeignKey("change.id")),  # what an undo goes back to
+    Column(
+        "origin", Integer
+    ),  # which change an undo or redo says again; 0: none; NULL: it says something new
     Column("entered", Float),
     Column("unit", String),
     sqlite_autoincrement=True,
