@@ -54,8 +54,8 @@ LOSSES: dict[str, LossInfo] = {
         needs="size",
         acts_on="the largest inscribed square of sampled masks",
         advice=(
-            "After pre-training on some masks, for one compact object an image. It says nothing about where the "
-            "object is: keep masks or centres beside it, and watch the overlap as well as the size error."
+            "After pre-training on some masks, for one compact object an image. It says nothing about where "
+            "the object is: keep masks or centres beside it, and watch the overlap as well as the size error."
         ),
         reference="Baručić and Kybic, Learning to segment from object sizes, ITAT 2022",
     ),
@@ -65,8 +65,8 @@ LOSSES: dict[str, LossInfo] = {
         needs="centre",
         acts_on="the centre of mass of the probabilities",
         advice=(
-            "Beside the size loss, for one object an image or window. Raise `sharpness` when background is faint "
-            "but wide."
+            "Beside the size loss, for one object an image or window. Raise `sharpness` when background is "
+            "faint but wide."
         ),
         reference="Centre of mass; compare Honari et al., CVPR 2018 (soft-argmax)",
     ),

@@ -94,7 +94,7 @@ def size_loss(
     size = size.to(device=logits.device, dtype=_real(logits))
     listens = torch.is_grad_enabled() and logits.requires_grad
     args = (size, samples, temperature, generator, noise, mask, border, listens)
-    values = cast("Tensor", _SizeEstimator.apply(logits, *args))
+    values = cast("Tensor", _SizeEstimator.apply(logits, *args))  # type: ignore[no-untyped-call]
     return reduce_planes(values, ~size.isnan(), reduction)
 
 
@@ -196,7 +196,7 @@ class _SizeEstimator(torch.autograd.Function):
         return torch.where(size.isnan(), 0, error) + 0 * probs.flatten(2).sum(-1)  # NaN logits are not hidden
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         (slope,) = ctx.saved_tensors
         weight = upstream.reshape(*upstream.shape, *[1] * (slope.ndim - 2))

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from napari_segsize.ops import _compiled
 from napari_segsize.ops._windows import WindowSums, border_distance, largest
 
 Border = Literal["ignore", "background"]
@@ -39,8 +40,27 @@ def chebyshev_distance(mask: Tensor, *, border: Border = "ignore") -> Tensor:
     .. [1] Baručić and Kybic, "Learning to segment from object sizes", ITAT, 2022, eq. 3.
     """
     check_mask(mask, border)
+    module = _compiled.usable(mask)
+    if module is not None:
+        return _compiled.distances(module, mask, border == "background")
     with torch.no_grad():
         return _chebyshev_tensor(mask, border).float()
+
+
+def warm_up() -> bool:
+    """Compile what the CPU path needs, or load it from numba's cache: call it early, on a background thread.
+
+    Returns
+    -------
+    bool
+        False where nothing can be compiled; everything then works, more slowly. The reason is logged.
+
+    Notes
+    -----
+    Compiling takes about 10 seconds on a machine's first use, loading about half a second; the first call of
+    `chebyshev_distance` or `flip_sizes` otherwise takes that long.
+    """
+    return _compiled.kernels() is not None
 
 
 def check_mask(mask: Tensor, border: Border) -> None:

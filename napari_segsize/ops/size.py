@@ -10,6 +10,7 @@ import math
 import torch
 from torch import Tensor
 
+from napari_segsize.ops import _compiled
 from napari_segsize.ops._windows import WindowSums, border_distance, largest
 from napari_segsize.ops.distance import Border, _chebyshev_tensor, chebyshev_distance, check_mask
 
@@ -76,6 +77,9 @@ def flip_sizes(mask: Tensor, *, border: Border = "ignore") -> Tensor:
 def size_and_flips(mask: Tensor, *, border: Border = "ignore") -> tuple[Tensor, Tensor]:
     """`object_size` ``(N, C)`` and `flip_sizes` ``(N, C, *spatial)``, for the price of the second."""
     check_mask(mask, border)
+    module = _compiled.usable(mask)
+    if module is not None:
+        return _compiled.flips(module, mask, border == "background")
     with torch.no_grad():
         radius, flipped = _flip_radii_tensor(mask, border)
         return 2 * radius.float(), 2 * flipped.float()
