@@ -85,7 +85,7 @@ def _panel(picture: Picture, name: str, mask: NDArray[np.bool_] | None) -> str:
     layers = [_layer(picture.truth, "truth", square=mask is None)] if picture.truth is not None else []
     layers += [_layer(mask, "predicted", square=True)] if mask is not None else []
     agreement = _iou(mask, picture.truth)
-    label = name + (f" · IoU {agreement:.2f}" if agreement is not None else "")
+    label = name if agreement is None else f"{name}: IoU {agreement:.2f}"
     return (
         f'<figure><svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(label)}">'
         f'<image width="{width}" height="{height}" href="{_png(grey(picture.image))}"/>'

@@ -59,9 +59,10 @@ class Recorder:
 
 
 def _curves(points: Mapping[str, Sequence[tuple[int, float]]]) -> tuple[Curve, ...]:
+    """Curves with the total first, so that it has the same colour in every chart."""
     return tuple(
         Curve(name=name, steps=tuple(step for step, _ in line), values=tuple(value for _, value in line))
-        for name, line in points.items()
+        for name, line in sorted(points.items(), key=lambda entry: entry[0] != "total")
     )
 
 

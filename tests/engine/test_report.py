@@ -196,8 +196,8 @@ def test_the_square_is_drawn_as_a_stamp_is():
 
 def test_every_prediction_says_how_well_it_agrees():
     text = picture_row(report().pictures[0])
-    assert "masks only · IoU 0.67" in text
-    assert "+ sizes · IoU 1.00" in text
+    assert "masks only: IoU 0.67" in text
+    assert "+ sizes: IoU 1.00" in text
     nothing = np.zeros((4, 4), bool)
     without = Picture(caption="", image=nothing, truth=None, predictions={"a": nothing})
     assert "IoU" not in picture_row(without)

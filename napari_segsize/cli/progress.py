@@ -1,0 +1,88 @@
+"""The progress bar of the command line; without a terminal, one line for each validation instead."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..engine.events import Started, StepDone, Validated
+
+__all__ = ["Bar", "duration", "metrics_text"]
+
+
+class Bar:
+    """Steps, losses, validation metrics, time left and memory of the running stage."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress: Progress | None = None
+        self._task = TaskID(0)
+
+    def start(self, event: Started) -> None:
+        """Show a new stage."""
+        self.stop()
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TextColumn("{task.fields[metrics]}"),
+            TextColumn("{task.fields[left]}"),
+            console=self._console,
+            refresh_per_second=4,  # drawing costs time that the training needs
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            event.stage, total=event.steps, completed=event.step, losses="", metrics="", left=""
+        )
+        self._progress.start()
+
+    def step(self, event: StepDone) -> None:
+        """Move on by one step."""
+        if self._progress is not None:
+            left = f"{duration(event.seconds_left)} left · {event.memory_mb:.0f} MB"
+            self._progress.update(
+                self._task, completed=event.step, losses=losses_text(event.losses), left=left
+            )
+
+    def validated(self, event: Validated) -> None:
+        """Show the metrics until the next validation."""
+        text = metrics_text(event.metrics) + (" · best so far" if event.best else "")
+        if self._progress is not None:
+            self._progress.update(self._task, metrics=text)
+        if not self._console.is_terminal:
+            self._console.print(f"{event.stage} step {event.step}: {text}", markup=False, soft_wrap=True)
+
+    def stop(self) -> None:
+        """Take the bar away; may be called twice."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+
+def losses_text(losses: Mapping[str, float]) -> str:
+    """The total first, then its terms."""
+    names = sorted(losses, key=lambda name: (name not in ("total", "loss"), name))
+    return " ".join(f"{name} {losses[name]:.3g}" for name in names)
+
+
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """Metrics with the digits that mean something; unknown ones are left out."""
+    return " · ".join(
+        f"{name.replace('_', ' ')} {value:.3f}" for name, value in metrics.items() if math.isfinite(value)
+    )
+
+
+def duration(seconds: float) -> str:
+    """Minutes and seconds, or a question mark before anything was measured."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"

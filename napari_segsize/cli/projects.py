@@ -1,0 +1,172 @@
+"""Commands about a project: make one, put images in, divide them, look."""
+
+# typer reads the annotations when the commands are made, hence no `from __future__ import annotations` here.
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ..errors import SegsizeError
+from .command import ProjectPath, command
+
+if TYPE_CHECKING:
+    from ..project import Counts, Project
+    from .output import Output
+
+__all__ = ["add", "info", "new", "split"]
+
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE…", help="image files, zarr folders or folders of images")
+]
+SplitName = Literal["train", "validation", "test"]
+
+
+@command()
+def new(
+    out: "Output",
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where the project goes")],
+    name: Annotated[str, typer.Option(help="for people; default: the folder's name")] = "",
+) -> None:
+    """Make an empty project."""
+    from ..project import Project
+
+    with Project.create(folder, name=name) as project:
+        values = {"name": project.name, "file": project.file}
+        out.result("new", values, f"{project.file}: a new, empty project. Next: segsize add {folder} IMAGES")
+
+
+@command()
+def add(
+    out: "Output",
+    project: ProjectPath,
+    files: Files,
+    group: Annotated[str, typer.Option(help="subject of all these images; default: each file its own")] = "",
+    group_pattern: Annotated[
+        str,
+        typer.Option(metavar="REGEX", help="find the subject in the path: the first (bracket) is its name"),
+    ] = "",
+    split: Annotated[
+        SplitName | None, typer.Option(help="default: the rest of its group's, or train")
+    ] = None,
+) -> None:
+    """Add images; they stay where they are."""
+    from ..project import Project
+
+    with Project.open(project) as opened:
+        added = opened.add_files(files, group=_grouping(group, group_pattern), split=split)
+        for record in added:
+            planes = f"{record.planes} planes of " if record.planes > 1 else ""
+            text = f"{record.name}: {planes}{record.height} x {record.width}, {record.group}, {record.split}"
+            out.result("add", _record(record), "\n".join((text, *record.warnings)))
+        _warn_of_mixed(out, opened)
+
+
+@command()
+def split(
+    out: "Output",
+    project: ProjectPath,
+    validation: Annotated[float, typer.Option(min=0, max=1, help="part that training is judged on")] = 0.2,
+    test: Annotated[float, typer.Option(min=0, max=1, help="part that training never sees")] = 0.0,
+    by: Annotated[
+        Literal["group", "image"], typer.Option(help="group keeps all images of a subject on one side")
+    ] = "group",
+    seed: Annotated[int, typer.Option(min=0, help="the same seed draws the same parts")] = 0,
+) -> None:
+    """Divide the images into training, validation and test."""
+    from ..project import Project
+
+    with Project.open(project) as opened:
+        opened.assign_splits(validation=validation, test=test, by=by, seed=seed)
+        counts = opened.counts()
+        out.table("split", "Parts", _parts(counts))
+        _warn_of_mixed(out, opened)
+
+
+@command()
+def info(out: "Output", project: ProjectPath = Path()) -> None:
+    """Say what a project holds: images, masks, sizes, models, and what does not fit together."""
+    from ..project import Project
+
+    with Project.open(project) as opened:
+        counts, current = opened.counts(), opened.current_model()
+        values = {"name": opened.name, "folder": opened.folder, "counts": counts.as_dict()}
+        out.result("info", values, f"{opened.name} ({opened.folder})")
+        out.table("part", "Images and annotations", [*_parts(counts), _part("all", counts)])
+        out.table("model", "Models (* is in use)", _models(opened, current.id if current else None))
+        for record in opened.missing():
+            text = f"{record.name}: the file is gone ({record.path}). Add it again from its new place."
+            out.result("missing", {"image": record.name, "path": record.path}, text)
+        for sentence in opened.contradictions():
+            out.result("contradiction", {"text": sentence}, sentence)
+        _warn_of_mixed(out, opened)
+
+
+def _grouping(group: str, pattern: str) -> str | Callable[[Path], str] | None:
+    """What names the subject of a file."""
+    if not pattern:
+        return group or None
+    if group:
+        raise typer.BadParameter("--group and --group-pattern exclude each other: give one.")
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise typer.BadParameter(f"--group-pattern: {error}") from error
+    if not expression.groups:
+        raise typer.BadParameter("--group-pattern: expected a (bracket) around the subject's name.")
+
+    def subject(path: Path) -> str:
+        found = expression.search(path.as_posix())
+        if found is None or not found[1]:
+            raise SegsizeError(
+                f"{path}: --group-pattern {pattern!r} does not match. Change it or use --group."
+            )
+        return found[1]
+
+    return subject
+
+
+def _warn_of_mixed(out: "Output", project: "Project") -> None:
+    for group in project.mixed_groups():
+        sentence = (
+            f"{group}: its images are in more than one part, so held-out results flatter. Use segsize split."
+        )
+        out.result("mixed group", {"group": group, "text": sentence}, sentence)
+
+
+def _record(record: Any) -> dict[str, Any]:
+    names = ("id", "name", "path", "planes", "channels", "height", "width", "group", "split", "warnings")
+    return {name: getattr(record, name) for name in names}
+
+
+def _parts(counts: "Counts") -> list[dict[str, Any]]:
+    return [_part(name, part) for name, part in counts.by_split.items()]
+
+
+def _part(name: str, counts: "Counts") -> dict[str, Any]:
+    return {
+        "part": name,
+        "images": counts.images,
+        "planes": counts.planes,
+        "masks": counts.masks,
+        "sizes": counts.sizes,
+        "centres": counts.centres,
+        "no_object": counts.no_object,
+    }
+
+
+def _models(project: "Project", current: int | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "model": model.id,
+            "in_use": "*" if model.id == current else "",
+            "stage": model.stage,
+            "recipe": str(model.config.get("recipe", "")),
+            "iou": model.metrics.get("iou", float("nan")),
+            "size_error": model.metrics.get("size_error", float("nan")),
+            "file": str(model.path),
+        }
+        for model in project.models()
+    ]

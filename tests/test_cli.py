@@ -1,0 +1,557 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from napari_segsize.cli import app, command
+from napari_segsize.cli.command import EXIT_STOPPED, EXIT_USER
+from napari_segsize.cli.drain import drain
+from napari_segsize.cli.output import JsonLines, Silent, Terminal, plain
+from napari_segsize.cli.progress import duration, losses_text, metrics_text
+from napari_segsize.cli.training import fine_tuning
+from napari_segsize.demo.config import DemoConfig
+from napari_segsize.engine.config import (
+    EvaluateConfig,
+    FineTuneConfig,
+    PredictConfig,
+    PretrainConfig,
+    to_dict,
+)
+from napari_segsize.engine.events import (
+    Comparison,
+    ComparisonRow,
+    Ended,
+    Notice,
+    Preview,
+    Saved,
+    Started,
+    StepDone,
+    Validated,
+    Validating,
+)
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project import PlaneRef, Project
+
+CONFIGS = {
+    "pretrain": PretrainConfig,
+    "finetune": FineTuneConfig,
+    "evaluate": EvaluateConfig,
+    "predict": PredictConfig,
+    "demo": DemoConfig,
+}
+
+
+def started(stage="pretrain", **changes) -> Started:
+    return Started(**{"stage": stage, "device": "CPU, 1 threads", "steps": 3, "masks": 2, **changes})
+
+
+def step(number: int, steps: int = 3) -> StepDone:
+    losses = {"total": 1.5, "dice": 0.5}
+    return StepDone(
+        stage="pretrain", step=number, steps=steps, losses=losses, seconds_left=70.0, memory_mb=512.0
+    )
+
+
+ALL_EVENTS = (
+    started(),
+    step(1),
+    Validating(stage="pretrain", done=1, total=2),
+    Validated(stage="pretrain", step=1, metrics={"iou": 0.5, "size_error": math.nan}, best=True),
+    Preview(plane=PlaneRef(1, 2), probabilities=np.zeros((4, 5), np.float32)),
+    Notice("Mind the [gap]."),
+    Saved(path="somewhere", step=1),
+    Ended(
+        stage="pretrain",
+        promoted=True,
+        model=1,
+        metrics={"iou": 0.5},
+        comparison=Comparison(
+            split="test",
+            rows=(ComparisonRow(name="masks only", iou=0.5, dice=0.6, size_error=math.nan, images=3),),
+        ),
+    ),
+)
+
+
+@pytest.fixture
+def segsize():
+    """Run a command line in this process."""
+    runner = CliRunner()
+
+    def run(*words: object):
+        return runner.invoke(app, [str(word) for word in words])
+
+    return run
+
+
+@pytest.fixture
+def project(tmp_path) -> Path:
+    folder = tmp_path / "project"
+    with Project.create(folder) as made:
+        for number in range(4):
+            made.add_array(f"image {number}", np.random.default_rng(number).random((2, 20, 24)), kind="stack")
+    return folder
+
+
+def lines(text: str) -> list[dict]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+# -- options from configs --------------------------------------------------------------------------------
+
+
+def other_value(item, kind):
+    """A valid value that is not the default."""
+    meta = item.metadata
+    if meta["choices"]:
+        return next(choice for choice in meta["choices"] if choice != item.default)
+    if kind is bool:
+        return not item.default
+    if kind is str:
+        return "other"
+    change = 1 if kind is int else 0.25
+    up = item.default + change
+    return up if meta["max"] is None or up <= meta["max"] else item.default - change
+
+
+def words(name: str, value) -> list[str]:
+    flag = name.replace("_", "-")
+    if isinstance(value, bool):
+        return [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", str(value)]
+
+
+def probe(config, build=None):
+    """An application with one command that keeps the config it was given."""
+    seen = []
+    application = typer.Typer()
+    kept, command.app = command.app, application
+    try:
+
+        @command.command("probe", config=config, build=build)
+        def probed(out, config) -> None:
+            seen.append(config)
+    finally:
+        command.app = kept
+    return application, seen
+
+
+@pytest.mark.parametrize("config", CONFIGS.values())
+def test_every_setting_survives_the_command_line(config):
+    application, seen = probe(config)
+    hints = get_type_hints(config)
+    runner = CliRunner()
+    for item in fields(config):
+        assert item.default is not MISSING
+        value = other_value(item, hints[item.name])
+        done = runner.invoke(application, words(item.name, value))
+        assert done.exit_code == 0, done.output
+        assert seen[-1] == config(**{item.name: value})
+        assert type(getattr(seen[-1], item.name)) is hints[item.name]
+    everything = {item.name: other_value(item, hints[item.name]) for item in fields(config)}
+    said = [word for name, value in everything.items() for word in words(name, value)]
+    assert runner.invoke(application, said).exit_code == 0
+    assert to_dict(seen[-1]) == everything
+    assert runner.invoke(application, []).exit_code == 0
+    assert seen[-1] == config()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_help_shows_every_setting_with_default_and_help(segsize, name):
+    done = segsize(name, "--help")
+    assert done.exit_code == 0
+    text = " ".join(done.output.split())
+    for item in fields(CONFIGS[name]):
+        assert f"--{item.name.replace('_', '-')}" in text
+        assert item.metadata["help"].split(";")[0].split()[0] in text
+    assert "--json" in text
+
+
+def test_the_papers_recipe_brings_its_own_defaults():
+    assert fine_tuning({"recipe": "paper"}) == FineTuneConfig.paper()
+    assert fine_tuning({"recipe": "paper", "learning_rate": 0.5}).learning_rate == 0.5
+    assert fine_tuning({"samples": 8}) == FineTuneConfig(samples=8)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["--stepz", "3"],
+        ["--steps", "0"],
+        ["--steps", "many"],
+        ["--recipe", "cake"],
+        ["--learning-rate", "nan"],
+        ["--size-weight", "0", "--centre-weight", "0", "--mask-batch-size", "0"],
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(segsize, project, said):
+    done = segsize("finetune", project, *said)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+    assert "Usage" in done.output
+
+
+def test_an_unknown_command_is_exit_code_2(segsize):
+    assert segsize("pretrian").exit_code == 2
+
+
+# -- what is imported ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said", [["--help"], ["pretrain", "--help"], ["new", "somewhere"], ["info", "somewhere"]]
+)
+def test_torch_is_not_imported_without_need(tmp_path, said):
+    code = (
+        "import sys; from napari_segsize.cli import app\n"
+        "try: app()\n"
+        "except SystemExit: pass\n"
+        "sys.exit(sum(name in sys.modules for name in ('torch', 'monai', 'napari', 'qtpy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *said], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0
+
+
+# -- a project without a window --------------------------------------------------------------------------
+
+
+def test_from_nothing_to_a_split_project(segsize, tmp_path):
+    import tifffile
+
+    folder, images = tmp_path / "project", tmp_path / "images"
+    images.mkdir()
+    for subject in (1, 2, 3):
+        for side in "ab":
+            tifffile.imwrite(
+                images / f"s{subject}{side}.tif", np.full((8, 9), subject * 10 + ord(side), np.uint8)
+            )
+
+    made = segsize("new", folder, "--name", "Brains", "--json")
+    assert made.exit_code == 0
+    assert lines(made.stdout)[0]["name"] == "Brains"
+    added = segsize("add", folder, images, "--group-pattern", r"(s\d)[ab]\.tif$", "--json")
+    assert [line["group"] for line in lines(added.stdout)] == ["s1", "s1", "s2", "s2", "s3", "s3"]
+    assert segsize("split", folder, "--validation", "0.3", "--test", "0.3").exit_code == 0
+    info = segsize("info", folder, "--json")
+    parts = {line["part"]: line["images"] for line in lines(info.stdout) if line["result"] == "part"}
+    assert parts == {"train": 2, "validation": 2, "test": 2, "all": 6}
+
+
+def test_a_split_by_image_says_that_it_flatters(segsize, tmp_path):
+    import tifffile
+
+    for number in range(4):
+        tifffile.imwrite(tmp_path / f"{number}.tif", np.full((8, 9), number, np.uint8))
+    segsize("new", tmp_path / "p")
+    segsize("add", tmp_path / "p", *sorted(tmp_path.glob("*.tif")), "--group", "one")
+    done = segsize("split", tmp_path / "p", "--by", "image", "--validation", "0.5", "--json")
+    assert {"result": "mixed group", "group": "one"}.items() <= lines(done.stdout)[-1].items()
+
+
+def test_sizes_go_out_and_in(segsize, project, tmp_path):
+    with Project.open(project) as opened:
+        plane = opened.planes()[0]
+        opened.put_stamp(plane, 6, centre=(5.0, 6.0))
+        opened.put_stamp(opened.planes()[1], 4)
+    table = tmp_path / "sizes.csv"
+    out = segsize("export-sizes", project, table, "--json")
+    assert lines(out.stdout)[0]["rows"] == 2
+    with Project.open(project) as opened:
+        for annotation in list(opened.annotations()):
+            for stamp in annotation.stamps:
+                opened.delete(annotation.plane, stamp.object)
+        assert opened.counts().sizes == 0
+    done = segsize("import-sizes", project, table, "--json")
+    assert done.exit_code == 0
+    assert {"rows": 2, "sizes": 2, "centres": 1}.items() <= lines(done.stdout)[0].items()
+
+
+def test_masks_go_in_by_name_and_out(segsize, tmp_path):
+    import tifffile
+
+    for name in ("a.tif", "a1.tif"):
+        tifffile.imwrite(tmp_path / name, np.arange(2 * 8 * 9, dtype=np.uint8).reshape(2, 8, 9) + len(name))
+    labels = np.zeros((2, 8, 9), np.uint8)
+    labels[0, 2:5, 3:6] = 7
+    (tmp_path / "labels").mkdir()
+    tifffile.imwrite(tmp_path / "labels" / "a1_mask.tif", labels)
+    folder = tmp_path / "p"
+    segsize("new", folder)
+    segsize("add", folder, tmp_path / "a.tif", tmp_path / "a1.tif")
+    done = segsize("import-masks", folder, tmp_path / "labels", "--empty", "no_object", "--json")
+    assert {"image": "a1", "planes": 1}.items() <= lines(done.stdout)[0].items(), done.output
+    counts = lines(segsize("info", folder, "--json").stdout)[0]["counts"]
+    assert (counts["masks"], counts["no_object"]) == (1, 1)
+    segsize("export-masks", folder, tmp_path / "out")
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "a1.tif"), labels)
+    assert len(list((tmp_path / "out").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["info", "nowhere"],
+        ["add", "{project}", "nowhere.png"],
+        ["add", "{project}", "{project}", "--group-pattern", "(never)"],
+        ["import-sizes", "{project}", "nowhere.csv"],
+        ["import-masks", "{project}", "strange.tif"],
+        ["new", "{project}"],
+        ["split", "{project}", "--validation", "0.9", "--test", "0.9"],
+        ["pretrain", "{project}"],
+        ["finetune", "{project}"],
+        ["evaluate", "{project}"],
+        ["predict", "{project}"],
+        ["pretrain", "{project}", "--resume"],
+        ["run", "nowhere"],
+    ],
+)
+def test_what_a_user_can_mend_is_a_sentence_and_exit_code_1(segsize, project, said):
+    done = segsize(*(word.format(project=project) for word in said))
+    assert done.exit_code == EXIT_USER, done.output
+    assert "Traceback" not in done.output
+    assert len(done.stderr.split()) > 4
+    assert done.stdout == ""
+
+
+def test_an_error_is_a_line_of_json_too(segsize):
+    done = segsize("info", "nowhere", "--json")
+    assert done.exit_code == EXIT_USER
+    assert "not a project" in lines(done.stdout)[0]["error"]
+    assert "not a project" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "said", [["--group", "a", "--group-pattern", "(b)"], ["--group-pattern", "("], ["--group-pattern", "b"]]
+)
+def test_a_wrong_group_pattern_is_exit_code_2(segsize, project, said):
+    assert segsize("add", project, project, *said).exit_code == 2
+
+
+# -- events out ------------------------------------------------------------------------------------------
+
+
+def test_every_event_is_one_line_of_json(capsys):
+    out = JsonLines(sys.stdout)
+    for event in ALL_EVENTS:
+        out.event(event)
+    found = lines(capsys.readouterr().out)
+    assert [line["event"] for line in found] == [type(event).__name__ for event in ALL_EVENTS]
+    assert found[1]["losses"] == {"total": 1.5, "dice": 0.5}
+    assert found[3]["metrics"] == {"iou": 0.5, "size_error": None}
+    assert found[4] == {
+        "event": "Preview",
+        "plane": {"image": 1, "slice": 2},
+        "probabilities": {"shape": [4, 5], "dtype": "float32"},
+    }
+    assert found[-1]["comparison"]["rows"][0]["size_error"] is None
+
+
+def test_plain_values():
+    assert plain({"a": np.float32(0.5), 2: Path("x"), "c": (np.int64(3), math.inf)}) == {
+        "a": 0.5,
+        "2": "x",
+        "c": [3, None],
+    }
+
+
+def test_the_terminal_shows_progress_on_stderr_and_the_table_on_stdout(capsys):
+    out = Terminal()
+    for event in ALL_EVENTS:
+        out.event(event)
+    out.result("x", {"a": 1})
+    out.close()
+    shown = capsys.readouterr()
+    assert "masks only" in shown.out
+    assert "0.500" in shown.out
+    assert "a: 1" in shown.out
+    assert "pretrain on CPU, 1 threads: 2 masks" in shown.err
+    assert "pretrain step 1: iou 0.500 · best so far" in shown.err
+    assert "Mind the [gap]." in shown.err
+
+
+def test_other_processes_of_a_distributed_run_say_nothing(capsys, segsize, monkeypatch):
+    out = Silent()
+    for event in ALL_EVENTS:
+        out.event(event)
+    out.close()
+    monkeypatch.setenv("RANK", "1")
+    done = segsize("info", "nowhere", "--json")
+    assert (done.exit_code, done.output) == (EXIT_USER, "")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_numbers_for_people():
+    assert duration(math.nan) == "?"
+    assert duration(75) == "1:15"
+    assert duration(3700) == "1:01:40"
+    assert metrics_text({"iou": 0.51234, "size_error": math.nan}) == "iou 0.512"
+    assert losses_text({"dice": 0.25, "total": 1.0}) == "total 1 dice 0.25"
+
+
+# -- stop ------------------------------------------------------------------------------------------------
+
+
+class Steps:
+    """A stage that counts its steps, and whether it was closed."""
+
+    def __init__(self, interrupt_at: int, *, steps: int = 5, times: int = 1) -> None:
+        self.done, self.closed, self.saved = 0, False, False
+        self.interrupt_at, self.steps, self.times = interrupt_at, steps, times
+
+    def __call__(self):
+        try:
+            for number in range(1, self.steps + 1):
+                if number == self.interrupt_at:
+                    for _ in range(self.times):
+                        signal.raise_signal(signal.SIGINT)
+                self.done = number
+                yield step(number, self.steps)
+            yield Ended(stage="pretrain")
+        finally:
+            self.closed = True
+
+
+def test_the_first_interrupt_finishes_the_step_and_closes_the_stage():
+    stage = Steps(interrupt_at=3)
+    before = signal.getsignal(signal.SIGINT)
+    assert drain(stage(), Silent()) is True
+    assert (stage.done, stage.closed) == (3, True)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_second_interrupt_aborts_in_the_step():
+    stage = Steps(interrupt_at=3, times=2)
+    with pytest.raises(KeyboardInterrupt):
+        drain(stage(), Silent())
+    assert (stage.done, stage.closed) == (2, True)
+
+
+def test_without_interrupt_the_stage_ends():
+    stage = Steps(interrupt_at=0)
+    assert drain(stage(), Silent()) is False
+    assert (stage.done, stage.closed) == (5, True)
+
+
+def test_an_interrupt_after_the_end_stops_nothing():
+    def stage():
+        yield step(1)
+        signal.raise_signal(signal.SIGINT)
+        yield Ended(stage="pretrain")
+
+    assert drain(stage(), Silent()) is False
+
+
+def test_the_stages_error_reaches_the_caller():
+    def stage():
+        yield step(1)
+        raise SegsizeError("The loss is not a number.")
+
+    with pytest.raises(SegsizeError, match="not a number"):
+        drain(stage(), Silent())
+
+
+class Program:
+    """A command in a process of its own, whose JSON lines are read as they come."""
+
+    def __init__(self, *words: object) -> None:
+        group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "napari_segsize.cli", *map(str, words), "--json"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **group,
+        )
+
+    def read_until(self, wanted) -> list[dict]:
+        found = []
+        for line in self.process.stdout:
+            found.append(json.loads(line))
+            if wanted(found[-1]):
+                break
+        return found
+
+    def interrupt(self) -> None:
+        self.process.send_signal(signal.CTRL_BREAK_EVENT if os.name == "nt" else signal.SIGINT)
+
+    def rest(self) -> tuple[int, list[dict], str]:
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, lines(out), err
+
+
+@pytest.fixture
+def painted(shapes_project) -> Path:
+    """The shapes with their masks."""
+    from napari_segsize.samples import synthetic_shapes
+
+    for plane, mask in zip(shapes_project.planes(), synthetic_shapes(12, (32, 32)).masks, strict=True):
+        shapes_project.put_mask(plane, mask.astype(np.int32))
+    return shapes_project.folder
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for another process")
+def test_ctrl_c_saves_and_resume_continues(painted):
+    said = ("--steps", 400, "--batch-size", 2, "--validate-every", 100, "--patience", 0, "--device", "cpu")
+    program = Program("pretrain", painted, *said)
+    found = program.read_until(lambda line: line.get("event") == "StepDone" and line["step"] >= 3)
+    program.interrupt()
+    code, rest, err = program.rest()
+    assert code == EXIT_STOPPED
+    assert "Ctrl-C again" in err
+    assert "Traceback" not in err
+    last_step = [line["step"] for line in found + rest if line.get("event") == "StepDone"][-1]
+    assert {"result": "stopped", "stage": "pretrain", "step": last_step, "steps": 400}.items() <= rest[
+        -1
+    ].items()
+    assert last_step < 400
+    with Project.open(painted) as opened:
+        assert opened.models() == ()
+
+    code, found, err = Program("pretrain", painted, "--resume").rest()
+    assert code == 0, err
+    begun = next(line for line in found if line["event"] == "Started")
+    steps = [line["step"] for line in found if line["event"] == "StepDone"]
+    assert begun["step"] == last_step
+    assert steps == list(range(last_step + 1, 401))
+    assert found[-1]["event"] == "Ended"
+    assert found[-1]["promoted"] is True
+    with Project.open(painted) as opened:
+        assert opened.current_model() is not None
+
+
+@pytest.mark.slow
+def test_the_whole_way_on_the_command_line(segsize, painted, tmp_path):
+    with Project.open(painted) as opened:
+        for plane in opened.planes("train")[4:]:
+            opened.delete(plane, "mask")
+            opened.put_stamp(plane, 10, centre=(15.0, 15.0))
+    few = ("--steps", 4, "--batch-size", 2, "--validate-every", 2, "--seed", 3, "--device", "cpu", "--json")
+    first = segsize("pretrain", painted, *few)
+    assert first.exit_code == 0, first.output
+    again = segsize("pretrain", painted, *few)
+
+    def losses(done):
+        return [line["losses"] for line in lines(done.stdout) if line["event"] == "StepDone"]
+
+    assert losses(first) == losses(again)  # the same seed
+    assert losses(first) != losses(segsize("pretrain", painted, *few, "--seed", 4))
+    assert segsize("finetune", painted, *few).exit_code == 0
+    compared = segsize("evaluate", painted, "--json")
+    rows = lines(compared.stdout)[-1]["comparison"]["rows"]
+    assert [row["name"] for row in rows] == ["masks only", "+ sizes and centres"]
+    assert segsize("predict", painted, "--folder", tmp_path / "labels").exit_code == 0
+    assert len(list((tmp_path / "labels").iterdir())) == 12
+    assert "pretrain" in segsize("info", painted).stdout
