@@ -23,7 +23,7 @@ Labels = Annotated[
     list[Path],
     typer.Argument(
         metavar="FILE…",
-        help="label images (0 = background) or folders of them; each named as its image, or beginning with it",
+        help="label images (0 = background) or folders of them, each named as its image or beginning so",
     ),
 ]
 
