@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.metadata
 import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+
+import napari_segsize
 
 _PROBE = """
 import importlib, json, sys, time
@@ -59,6 +64,31 @@ def test_the_dock_widget_loads_no_torch():
 
 def test_ops_and_losses_know_no_window():
     assert not _imported("napari_segsize.ops", "napari_segsize.losses")[1] & GUI
+
+
+def test_every_import_is_a_declared_requirement():
+    """What happens to be installed with something else may be gone tomorrow."""
+    package = Path(napari_segsize.__file__).parent
+    imported = {name for file in package.rglob("*.py") for name in _top_level_imports(file)}
+    third_party = imported - set(sys.stdlib_module_names) - {"napari_segsize"}
+    declared = {
+        _plain(Requirement(each).name) for each in importlib.metadata.requires("napari-segsize") or []
+    }
+    brought_by = importlib.metadata.packages_distributions()
+    missing = {name for name in third_party if not {_plain(each) for each in brought_by[name]} & declared}
+    assert not missing
+
+
+def _top_level_imports(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_no_requirement_needs_torchvision():

@@ -1,7 +1,7 @@
 """``python -m napari_segsize.widgets [PROJECT]``: napari with Segsize docked, the project open in it.
 
 ``segsize run`` starts this in a process of its own, so that the command line needs no window. With
-``--screenshot`` it takes a picture of the whole window and ends: what `make run` does where there is no display.
+``--screenshot`` it takes a picture of the whole window and ends: what `make run` does without a display.
 """
 
 from __future__ import annotations
