@@ -413,6 +413,7 @@ class Controller:
         return said.stamps if said is not None and said.plane == plane else ()
 
     def _plane(self) -> PlaneRef:
+        self._opened()
         if self.state.plane is None:
             raise SegsizeError("No image is shown: add images on the Project page first.")
         return self.state.plane

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import pyqtgraph as pg
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_segsize.engine.events import StepDone, Validated
 
@@ -52,6 +52,15 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return found
 
 
+def _legend(names: Sequence[str]) -> str:
+    """Name the loss terms in their colours, beside the plot and not in its way."""
+    colours = (_COLOURS[number % len(_COLOURS)] for number in range(len(names)))
+    return "Loss: " + "&nbsp; ".join(
+        f'<span style="color: {colour};">■</span>&nbsp;{name.replace("_", " ").replace(" ", "&nbsp;")}'
+        for name, colour in zip(names, colours, strict=True)
+    )
+
+
 class Curves(QWidget):
     """Three plots over one axis of steps: loss terms, IoU, size error."""
 
@@ -59,9 +68,10 @@ class Curves(QWidget):
         super().__init__(parent)
         self._canvas = pg.GraphicsLayoutWidget()
         self._canvas.setBackground(None)
-        self._canvas.setMinimumHeight(300)
+        self._canvas.setMinimumHeight(330)
+        self._names = QLabel()
+        self._names.setWordWrap(True)
         self._loss = self._plot(0, "loss")
-        self._loss.addLegend(offset=(-4, 4), labelTextColor=_GREY, labelTextSize="8pt", verSpacing=-6)
         self._checks = {
             name: self._plot(row, title) for row, (name, title) in enumerate(_PLOTS.items(), start=1)
         }
@@ -71,9 +81,12 @@ class Curves(QWidget):
         self._canvas.ci.layout.setRowStretchFactor(0, 3)
         for row in (1, 2):
             self._canvas.ci.layout.setRowStretchFactor(row, 2)
+        self._checks["iou"].setLimits(yMin=0, yMax=1, minYRange=0.1)
+        self._checks["size_error"].setLimits(yMin=0, minYRange=1)
         list(self._checks.values())[-1].setLabel("bottom", "step", color=_GREY)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._names)
         layout.addWidget(self._canvas)
 
     def show_history(self, losses: Sequence[StepDone], metrics: Sequence[Validated]) -> None:
@@ -84,10 +97,12 @@ class Curves(QWidget):
         start = offsets(losses)
         terms, checks = series(losses, start), series(metrics, start)
         wanted: set[tuple[pg.PlotItem, str]] = set()
-        for number, (name, (x, y)) in enumerate(sorted(terms.items(), key=lambda item: item[0] != "total")):
-            colour = _COLOURS[number % len(_COLOURS)]
-            self._draw(self._loss, name, x, smoothed(y), colour, 2 if name == "total" else 1)
+        order = sorted(terms, key=lambda name: name != "total")
+        for number, name in enumerate(order):
+            colour, width = _COLOURS[number % len(_COLOURS)], 2 if name == "total" else 1
+            self._draw(self._loss, name, terms[name][0], smoothed(terms[name][1]), colour, width)
             wanted.add((self._loss, name))
+        self._names.setText(_legend(order))
         for name, plot in self._checks.items():
             if name in checks:
                 self._draw(plot, name, *checks[name], _COLOURS[1], 2, symbol="o")
@@ -99,6 +114,9 @@ class Curves(QWidget):
     def _plot(self, row: int, title: str) -> pg.PlotItem:
         plot = self._canvas.addPlot(row=row, col=0)
         plot.setLabel("left", title, color=_GREY)
+        plot.getAxis("left").enableAutoSIPrefix(False)
+        plot.getAxis("bottom").enableAutoSIPrefix(False)
+        plot.setMouseEnabled(x=False, y=False)  # the wheel scrolls the page
         plot.setMenuEnabled(False)
         plot.hideButtons()
         plot.showGrid(x=False, y=True, alpha=0.15)

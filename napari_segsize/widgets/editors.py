@@ -32,7 +32,7 @@ class NumberBox(QDoubleSpinBox):
     def __init__(self) -> None:
         super().__init__()
         self.setLocale(QLocale.c())  # a decimal point everywhere, as in the settings' files
-        self.setDecimals(30)  # the box rounds to these; a float has fewer
+        self.setDecimals(323)  # the box rounds to these; no float needs more
         self._least = 0.0
 
     def set_least_step(self, step: float) -> None:
@@ -41,7 +41,8 @@ class NumberBox(QDoubleSpinBox):
 
     def textFromValue(self, value: float) -> str:  # noqa: N802  Qt's name
         """Write as few digits as tell the number."""
-        return f"{value:.12g}"
+        short = f"{value:.12g}"
+        return short if float(short) == value else repr(value)
 
     def valueFromText(self, text: str | None) -> float:  # noqa: N802  Qt's name
         """Read "0.001", "1e-3" and "0,001"."""

@@ -99,7 +99,7 @@ class Form(QWidget, Generic[ConfigT]):
         if rest.rowCount():
             inside = QWidget()
             inside.setLayout(rest)
-            advanced = QCollapsible("Advanced", self)
+            advanced = QCollapsible("Advanced", self, expandedIcon="▼", collapsedIcon="▶")
             advanced.setDuration(0)
             advanced.addWidget(inside)
             layout.addWidget(advanced)

@@ -37,12 +37,15 @@ class ImageTableModel(QAbstractTableModel):
         self._images: Sequence[ImageRecord] = ()
         self._counts: Mapping[int, ImageCounts] = {}
         self._missing: frozenset[int] = frozenset()
+        self._waiting = False
 
     def show_state(self, state: State) -> None:
         """Take over what a state says; the selection stays where the rows do."""
         same_rows = [image.id for image in self._images] == [image.id for image in state.images]
         if not same_rows:
             self.beginResetModel()
+        said = state.counts is not None and state.counts.masks + state.counts.sizes > 0
+        self._waiting = said and not state.image_counts  # they are being counted in the background
         changed = (self._images, self._counts, self._missing) != (
             state.images,
             state.image_counts,
@@ -103,6 +106,8 @@ class ImageTableModel(QAbstractTableModel):
 
     def _value(self, image: ImageRecord, column: int, *, plain: bool) -> Any:
         counts = self._counts.get(image.id, ImageCounts())
+        if self._waiting and not plain and column > 2:
+            return "…"
         name = image.name if plain or image.id not in self._missing else f"! {image.name}"
         sizes = str(counts.sizes) if counts.sizes or not counts.no_object else "none here"
         return (name, image.group, image.split, counts.masks, counts.sizes if plain else sizes)[column]
@@ -140,8 +145,8 @@ class ImageTable(QTableView):
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-        self.setAlternatingRowColors(True)
         self.setWordWrap(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setMinimumHeight(150)
         self.setShowGrid(False)
         self.doubleClicked.connect(self._on_double_clicked)

@@ -29,6 +29,7 @@ __all__ = ["Job", "launch"]
 logger = logging.getLogger(__name__)
 
 PERIOD_MS = 50
+_running: set[Job] = set()
 
 
 class _Handle:
@@ -96,7 +97,8 @@ class Job(QObject):
         self._timer.timeout.connect(self._on_tick)
 
     def start(self) -> None:
-        """Begin in the background."""
+        """Begin in the background; the job lives until it has ended, whoever else forgets it."""
+        _running.add(self)
         self._timer.start()
         self._worker.start()
 
@@ -113,6 +115,7 @@ class Job(QObject):
 
     def _end(self) -> None:
         self._timer.stop()
+        _running.discard(self)
         error, self._handle.error = self._handle.error, None
         on_end = self._on_end
         del self._worker, self._on_event, self._on_end

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils import progress
 from napari.utils.notifications import notification_manager, show_error
-from qtpy.QtCore import QElapsedTimer, Qt, QTimer
+from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_segsize.errors import SegsizeError
@@ -73,13 +73,7 @@ class SegsizeWidget(QWidget):
     def _build(self) -> None:
         layout = QVBoxLayout(self)
         for name, page in zip(TITLES, self.pages, strict=True):
-            scroll = QScrollArea()
-            scroll.setWidgetResizable(True)
-            scroll.setFrameShape(QScrollArea.Shape.NoFrame)
-            scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-            scroll.setWidget(page)
-            scroll.setMinimumWidth(page.minimumSizeHint().width() + 24)
-            self.tabs.addTab(scroll, name)
+            self.tabs.addTab(_Scroll(page), name)
         self.tabs.currentChanged.connect(self._on_tab_changed)
         layout.addWidget(self.tabs, 1)
         self.status.setWordWrap(True)
@@ -148,6 +142,26 @@ class SegsizeWidget(QWidget):
         self._progress.update(state.step - self._progress.n)
 
 
+class _Scroll(QScrollArea):
+    """Scrolls a page up and down only: it is never narrower than the page."""
+
+    def __init__(self, page: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QScrollArea.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(page)
+        page.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  Qt's name
+        """Follow the page's least width, which changes with what it shows."""
+        kinds = (QEvent.Type.LayoutRequest, QEvent.Type.Resize, QEvent.Type.Show)
+        bar, page = self.verticalScrollBar(), self.widget()
+        if event is not None and event.type() in kinds and bar is not None and page is not None:
+            self.setMinimumWidth(page.minimumSizeHint().width() + bar.sizeHint().width())
+        return super().eventFilter(watched, event)
+
+
 class _Farewell:
     """What is done when the widget goes, whoever deletes it; it must not hold the widget."""
 
@@ -157,7 +171,7 @@ class _Farewell:
     def __call__(self, _widget: object = None) -> None:
         self._controller.state_changed.disconnect()
         self._controller.dispose()
-        self._layers.dispose()
+        self._layers.close()
 
 
 def _show_crash(error: BaseException) -> None:

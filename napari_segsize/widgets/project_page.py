@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["ProjectPage"]
 
 _IMAGES = "Images (*.png *.tif *.tiff *.jpg *.jpeg *.bmp *.nii *.nii.gz);;All files (*)"
+_PARTS = {"train": "to learn from", "validation": "to choose the best model", "test": "to compare models"}
 _TABLES = "Tables (*.csv);;All files (*)"
 
 
@@ -138,10 +139,15 @@ class ProjectPage(QWidget):
 
     def _selection_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.addWidget(QLabel("Selected:"))
+        move, menu = QPushButton("Move to part"), QMenu(self)
+        move.setToolTip("Put the selected images, and the rest of their groups, into another part")
+        move.setObjectName("move_to_part")
         for split in SPLITS:
-            tip = f"Put the selected images, and the rest of their groups, into the {split} part"
-            row.addWidget(_button(f"→ {split}", tip, partial(self._on_split, split)))
+            action = menu.addAction(f"{split}: {_PARTS[split]}")
+            if action is not None:
+                action.triggered.connect(partial(self._on_split, split))
+        move.setMenu(menu)
+        row.addWidget(move)
         tip = "Take the selected images out of the project; no file is deleted"
         row.addWidget(_button("Remove", tip, self._on_remove))
         tip = "Say where the selected image is now, or in which folder to look for all that are missing"
@@ -151,15 +157,20 @@ class ProjectPage(QWidget):
 
     def _split_box(self) -> QGroupBox:
         box = QGroupBox("Hold images out at random")
-        row = QHBoxLayout(box)
+        column, row = QVBoxLayout(box), QHBoxLayout()
+        column.addLayout(row)
         self._validation, self._test = _percent(20), _percent(0)
         self._by = QComboBox()
         self._by.addItems(["group", "image"])
         self._by.setToolTip("By group keeps a subject's images together; by image divides them and flatters.")
         ignores_stray_wheel(self._by)
-        for text, widget in (("validation", self._validation), ("test", self._test), ("by", self._by)):
+        for text, widget in (("Validation", self._validation), ("Test", self._test)):
             row.addWidget(QLabel(text))
             row.addWidget(widget, 1)
+        row = QHBoxLayout()
+        column.addLayout(row)
+        row.addWidget(QLabel("Keep together by"))
+        row.addWidget(self._by, 1)
         row.addWidget(_button("Deal out", "Assign every image a part, at random", self._on_deal_out))
         return box
 
@@ -220,7 +231,7 @@ class ProjectPage(QWidget):
     def _on_group_edited(self, image: int, group: str) -> None:
         self._controller.set_group([image], group)
 
-    def _on_split(self, split: Split) -> None:
+    def _on_split(self, split: Split, _checked: bool = False) -> None:
         if ids := self._selected():
             self._controller.set_splits(ids, split)
 

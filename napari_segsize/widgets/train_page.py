@@ -45,6 +45,7 @@ _WHAT: dict[str, What] = {
     "Masks only": "pretrain",
     "Sizes only, from the current model": "finetune",
 }
+MASKS_ONLY = "masks only"  # as the engine names it
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _BIG = "QPushButton { font-size: 14pt; font-weight: bold; padding: 8px; }"
 _ROWS = ("Learned from", "IoU", "Dice", "Size error", "Images")
@@ -137,7 +138,9 @@ class TrainPage(QWidget):
         best = max((row.iou for row in rows if math.isfinite(row.iou)), default=math.nan)
         for number, row in enumerate(rows):
             error = math.sqrt(row.size_error) if row.size_error >= 0 else math.nan
-            cells = (row.name, _figure(row.iou), _figure(row.dice), _figure(error, " px", 1), str(row.images))
+            twins = sum(other.name == row.name for other in rows) > 1
+            name = f"{row.name} (model {row.model})" if twins and row.model is not None else row.name
+            cells = (name, _figure(row.iou), _figure(row.dice), _figure(error, " px", 1), str(row.images))
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 font = item.font()
@@ -223,7 +226,7 @@ class TrainPage(QWidget):
         ):
             layout.addWidget(QLabel(title))
             layout.addWidget(form)
-        self._settings = QCollapsible("Settings")
+        self._settings = QCollapsible("Settings", expandedIcon="▼", collapsedIcon="▶")
         self._settings.setDuration(0)
         self._settings.addWidget(inside)
         return self._settings
@@ -305,13 +308,15 @@ def _facts(state: State) -> str:
 def _verdict(state: State) -> str:
     assert state.comparison is not None
     rows = [row for row in state.comparison.rows if math.isfinite(row.iou)]
-    text = f"On the same held-out images ({state.comparison.split}):"
+    text = f"On the same held-out images ({state.comparison.split})"
     if len(rows) < 2:
-        return text
-    gain = rows[-1].iou - rows[0].iou
-    word = "gained" if gain >= 0 else "lost"
-    kept = "" if state.ended is None or state.ended.promoted else " The previous model stays the current one."
-    return f"{text} sizes {word} {abs(gain):.3f} IoU over {rows[0].name}.{kept}"
+        return f"{text}:"
+    base = next((row for row in rows if row.name == MASKS_ONLY), rows[0])
+    gain = rows[-1].iou - base.iou
+    if rows[-1] is base:
+        return f"{text}:"
+    word = "better" if gain >= 0 else "worse"
+    return f"{text}, <b>{rows[-1].name}</b> is {abs(gain):.3f} IoU {word} than {base.name}."
 
 
 def _figure(value: float, unit: str = "", digits: int = 3) -> str:
