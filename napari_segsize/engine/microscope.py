@@ -23,7 +23,7 @@ Point = tuple[float, float]
 
 SAMPLES = (1, 8, 64, 512)
 _BATCH_PIXELS = 1 << 18  # pixels of all masks flipped at a time: a few milliseconds, then a stop is noticed
-_WHOLE_PLANE = 128 * 128  # up to here the gradient covers the plane, above it a window around the object
+_WHOLE_PLANE = 64 * 64  # up to here the gradient covers the plane, above it a window around the object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

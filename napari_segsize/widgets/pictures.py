@@ -1,0 +1,173 @@
+"""The image on screen: a napari layer we make, or the user's own when it shows the same pixels."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segsize.errors import SegsizeError
+from napari_segsize.project.sizes import unit_name
+from napari_segsize.widgets.runs import LayerImage
+from napari_segsize.widgets.shelf import Shelf, role_of
+
+if TYPE_CHECKING:
+    from napari.layers import Image, Layer
+    from napari.viewer import Viewer
+
+    from napari_segsize.project.annotation import ImageRecord
+
+__all__ = ["Pictures", "contrast", "layer_image"]
+
+_CHANNEL_COLOURS = ("gray", "magenta", "green", "cyan", "yellow", "red", "blue")
+
+
+class Pictures:
+    """Shows one image of the project; `base` is what all overlays lie on."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._viewer: Viewer = shelf.viewer
+        self._record: ImageRecord | None = None
+
+    @property
+    def record(self) -> ImageRecord | None:
+        """The image on screen."""
+        return self._record
+
+    @property
+    def base(self) -> Layer | None:
+        """Its layer; None when nothing is shown, or when the user has removed it."""
+        layer: Layer | None = self._shelf.get("image")
+        return layer
+
+    def show(self, record: ImageRecord, volume: NDArray[Any]) -> None:
+        """Put an image of (planes, C, H, W) pixels on screen; the C of an RGB image are its colours."""
+        pixels = volume[0] if record.planes == 1 else volume  # a single image has no slider
+        own = self._users_own(record, pixels)
+        self._hide()
+        self._record = record
+        if own is not None:
+            own.visible = True
+            self._shelf.mark("image", own)
+        elif record.rgb:
+            self._put("image", record, np.moveaxis(pixels, -3, -1), rgb=True)
+        else:
+            for channel in reversed(range(record.channels)):
+                role = "image" if channel == 0 else f"image:{channel}"
+                colour = _CHANNEL_COLOURS[channel % len(_CHANNEL_COLOURS)]
+                self._put(role, record, pixels[..., channel, :, :], colormap=colour)
+
+    def clear(self) -> None:
+        """Take our image away."""
+        self._hide()
+        self._record = None
+
+    def _put(
+        self, role: str, record: ImageRecord, pixels: NDArray[Any], *, rgb: bool = False, **look: Any
+    ) -> None:
+        from napari.layers import Image
+
+        ndim = 2 if record.planes == 1 else 3
+        options: dict[str, Any] = (
+            {"rgb": True} if rgb else {"rgb": False, "contrast_limits": contrast(pixels), **look}
+        )
+        if role.startswith("image:"):
+            options["blending"] = "additive"
+        layer = Image(
+            pixels, name=record.name if role == "image" else f"{record.name} [{role[6:]}]",
+            scale=record.spacing[-ndim:], units=(_unit(record.unit),) * ndim,
+            axis_labels=("z", "y", "x")[-ndim:], **options,
+        )  # fmt: skip
+        self._shelf.put(role, layer)
+
+    def _hide(self) -> None:
+        """Take our layers away; a layer of the user's is only switched off."""
+        for role in [role for role in self._shelf.roles() if role.startswith("image")]:
+            layer = self._shelf.get(role)
+            if layer.metadata.get("napari-segsize-adopted"):
+                layer.visible = False
+                self._shelf.mark(role, None)
+            else:
+                self._shelf.remove(role)
+
+    def _users_own(self, record: ImageRecord, pixels: NDArray[Any]) -> Image | None:
+        """A layer of the user's that shows these very pixels: the one that was added to the project, say."""
+        from napari.layers import Image
+
+        wanted = np.moveaxis(pixels, -3, -1) if record.rgb else pixels[..., 0, :, :]
+        if record.channels > 1 and not record.rgb:
+            return None
+        for layer in self._viewer.layers:
+            ours = role_of(layer) is not None
+            if ours or not isinstance(layer, Image) or layer.multiscale or layer.name != record.name:
+                continue
+            if layer.data.shape == wanted.shape and layer.rgb == record.rgb and _same(layer.data, wanted):
+                layer.metadata = {**layer.metadata, "napari-segsize-adopted": True}
+                return layer
+        return None
+
+
+def layer_image(layer: Layer) -> LayerImage:
+    """Turn an image layer into pixels and spacing for the project.
+
+    Raises
+    ------
+    SegsizeError
+        For a layer that is no image, or has more than one axis of planes.
+    """
+    from napari.layers import Image
+
+    if not isinstance(layer, Image):
+        raise SegsizeError(
+            f"{layer.name}: an image layer is expected, this is a {type(layer).__name__} layer."
+        )
+    data = layer.data[0] if layer.multiscale else layer.data
+    if layer.ndim not in (2, 3):
+        raise SegsizeError(
+            f"{layer.name}: an image (y, x) or a stack (z, y, x) is expected, this layer has {layer.ndim} "
+            "axes. Duplicate one time point or channel as a layer of its own and add that."
+        )
+    unit = unit_name(str(layer.units[-1]))
+    return LayerImage(
+        name=layer.name,
+        pixels=np.asarray(data),
+        kind="image" if layer.ndim == 2 else "stack",
+        spacing=tuple(abs(float(side)) for side in layer.scale),
+        unit=unit,
+        rgb=bool(layer.rgb),
+    )
+
+
+def contrast(pixels: NDArray[Any]) -> tuple[float, float]:
+    """Limits that show something, whatever the pixels are: constant, boolean, NaN."""
+    finite = pixels if pixels.dtype.kind in "bui" else pixels[np.isfinite(pixels)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def _unit(name: str) -> str:
+    """Return the unit if napari knows it, else "pixel"."""
+    from napari.utils.transforms import Affine
+
+    with contextlib.suppress(Exception):
+        Affine(ndim=2, units=(name, name))
+        return name
+    return "pixel"
+
+
+def _same(data: Any, wanted: NDArray[Any]) -> bool:
+    """Compare one plane: enough to tell images apart, and cheap for stacks that are read lazily."""
+    first = (0,) * (
+        data.ndim - 2 - (wanted.shape[-1] in (3, 4) and data.ndim > 2 and wanted.ndim == data.ndim)
+    )
+    try:
+        return bool(
+            np.array_equal(np.asarray(data[first]), wanted[first], equal_nan=wanted.dtype.kind == "f")
+        )
+    except (TypeError, ValueError, OSError):
+        return False
