@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..engine.events import Comparison, Ended, Event, Notice, Started, StepDone, Validated
+from ..engine.events import Comparison, Ended, Event, Notice, Preview, Started, StepDone, Validated
 from .progress import Bar, metrics_text
 
 __all__ = ["JsonLines", "Output", "Silent", "Terminal", "plain"]
@@ -108,6 +108,8 @@ class Terminal:
                 self._bar.step(event)
             case Validated():
                 self._bar.validated(event)
+            case Preview():
+                self._bar.advance()
             case Notice():
                 self._say(event.text)
             case Ended():

@@ -52,6 +52,11 @@ class Bar:
                 self._task, completed=event.step, losses=losses_text(event.losses), left=left
             )
 
+    def advance(self) -> None:
+        """Move on by one plane."""
+        if self._progress is not None:
+            self._progress.advance(self._task)
+
     def validated(self, event: Validated) -> None:
         """Show the metrics until the next validation."""
         text = metrics_text(event.metrics) + (" · best so far" if event.best else "")

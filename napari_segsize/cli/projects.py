@@ -166,7 +166,7 @@ def _models(project: "Project", current: int | None) -> list[dict[str, Any]]:
             "recipe": str(model.config.get("recipe", "")),
             "iou": model.metrics.get("iou", float("nan")),
             "size_error": model.metrics.get("size_error", float("nan")),
-            "file": str(model.path),
+            "file": model.path.name,
         }
         for model in project.models()
     ]
