@@ -41,8 +41,10 @@ def write_tiff(
             f"{name}: expected an array with the axes {axes}, got the shape {array.shape}; save each time "
             "point (or position) as an image of its own."
         )
-    if rgb and ("C" in axes or array.shape[-1] not in (3, 4)):
-        raise SegsizeError(f"{name}: colours need a last axis of 3, got the shape {array.shape}.")
+    if rgb and ("C" in axes or array.shape[-1] not in (3, 4) or array.dtype == bool):
+        raise SegsizeError(
+            f"{name}: colours are numbers along a last axis of 3, got {array.dtype} of shape {array.shape}."
+        )
     if rgb:
         array = array[..., :3]
     if len(spacing) not in (2, 3):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_segsize.project.store import Store
 
-__all__ = ["Entry", "History", "Key", "Kind", "packed", "unpacked"]
+__all__ = ["Entry", "History", "Key", "Kind", "Step", "packed", "unpacked"]
 
 Kind = Literal["stamp", "mask", "no_object", "skip"]
 _ZLIB_LEVEL = 1  # label images are long runs: higher levels cost milliseconds and save little
@@ -118,9 +118,14 @@ class Step:
         first = change_id if origin is None else origin
         return Entry(key, change_id, first, values is not None, values or {})
 
-    def put_labels(self, labels: NDArray[np.int32]) -> int:
+    def has_labels(self, entry: Entry, data: bytes) -> bool:
+        """Whether an entry is this mask."""
+        query = select(tables.labels.c.data).where(tables.labels.c.id == entry.values["labels_id"])
+        return self.connection.scalar(query) == data
+
+    def put_labels(self, data: bytes) -> int:
         """Store a mask; its number goes into the change."""
-        key = self.connection.execute(_INSERT_LABELS, {"data": packed(labels)}).inserted_primary_key
+        key = self.connection.execute(_INSERT_LABELS, {"data": data}).inserted_primary_key
         assert key is not None
         return int(key[0])
 
@@ -164,6 +169,7 @@ class History:
             with self._store.writing() as connection:
                 mine = tables.session.c.id == self._session
                 connection.execute(update(tables.session).where(mine).values(ended=time.time()))
+            self._session, self._known = uuid.uuid4().hex, False
 
     @contextmanager
     def step(self, label: str, *, kind: str = "do", reverts: int | None = None) -> Iterator[Step]:

@@ -22,7 +22,7 @@ from napari_segsize.project.annotation import (
     SizeStamp,
     Split,
 )
-from napari_segsize.project.history import Entry, History, Key, Kind, Step
+from napari_segsize.project.history import Entry, History, Key, Kind, Step, packed
 from napari_segsize.project.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -220,19 +220,14 @@ class Ledger:
         if not mask.any():
             self.delete(plane, "mask")
             return
+        data = packed(mask)  # before the write lock is taken: it is the slow part
         with self._saying(plane, f"Mask on {_where(record, plane)}", ()) as (step, entries):
             key = Key(plane, "mask")
             before = entries.get(key)
-            if (
-                before is not None
-                and before.present
-                and np.array_equal(
-                    survey.mask(step.connection, before.values["labels_id"], record.shape), mask
-                )
-            ):
+            if before is not None and before.present and step.has_labels(before, data):
                 return
             self._lift(step, entries, plane)
-            step.put(key, before, {"labels_id": step.put_labels(mask)})
+            step.put(key, before, {"labels_id": step.put_labels(data)})
 
     def put_no_object(self, plane: PlaneRef) -> None:
         """Say that there is nothing on a plane; refused while something is."""

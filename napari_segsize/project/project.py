@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["FILE_NAME", "Project"]
 
 FILE_NAME = "project.segsize"
+
+logger = logging.getLogger(__name__)
 
 
 class Project(Ledger):
@@ -82,9 +85,11 @@ class Project(Ledger):
         return cls(file, Store.open(file))
 
     def close(self) -> None:
-        """Leave the project; nothing has to be saved."""
+        """Leave the project; nothing has to be saved. A job that still uses it opens it again."""
         try:
             self._history.end()
+        except SegsizeError as error:  # an unplugged drive: no reason to keep a window open
+            logger.warning("%s: left without saying so: %s", self.file, error)
         finally:
             self._store.close()
 

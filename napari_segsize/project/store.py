@@ -39,9 +39,11 @@ class Store:
     (`benchmarks/annotation.py` measures what the difference costs).
     """
 
+    synchronous = "FULL"
+
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._engine = _engine(file)
+        self._engine = _engine(file, self.synchronous)
         self._lock = threading.RLock()
         self._local = threading.local()
 
@@ -156,7 +158,7 @@ def replacing(file: Path) -> Iterator[Path]:
         raise
 
 
-def _engine(file: Path) -> Engine:
+def _engine(file: Path, synchronous: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
         connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000},
@@ -166,7 +168,7 @@ def _engine(file: Path) -> Engine:
     def _on_connect(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver must not begin or commit by itself
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:

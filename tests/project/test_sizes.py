@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -20,6 +20,7 @@ def test_sizes_are_even(width: float, size: float) -> None:
     assert even_size(width) == size
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.integers(0, 8), st.integers(0, 8))
 def test_a_square_has_the_size_that_is_typed_for_its_width(width: int, top: int, left: int) -> None:
     mask = np.zeros((24, 24), bool)
@@ -27,6 +28,7 @@ def test_a_square_has_the_size_that_is_typed_for_its_width(width: int, top: int,
     assert object_size_of(mask) == even_size(width)
 
 
+@settings(deadline=None)
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_object_size_is_the_largest_distance_to_the_background(mask: np.ndarray) -> None:
     inside, outside = np.argwhere(mask), np.argwhere(~mask)
