@@ -59,7 +59,7 @@ def test_what_needs_neither_torch_nor_a_window_loads_neither(name: str):
 
 
 def test_the_dock_widget_loads_no_torch():
-    assert not _imported("napari_segsize.widgets.main")[1] & (TRAINING - {"numba"})  # napari itself brings numba
+    assert not _imported("napari_segsize.widgets.main")[1] & (TRAINING - {"numba"})  # napari brings numba
 
 
 def test_ops_and_losses_know_no_window():
