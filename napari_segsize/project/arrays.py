@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.sizes import unit_name
-from napari_segsize.project.store import replacing, told
+from napari_segsize.project.writing import replacing, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

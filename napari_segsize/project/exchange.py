@@ -17,7 +17,7 @@ from napari_segsize.project.annotation import ImageRecord, PlaneRef
 from napari_segsize.project.images import plain_name
 from napari_segsize.project.label_images import export_labels, import_labels, read_labels, write_labels
 from napari_segsize.project.sizes import ParsedSize, parse_size
-from napari_segsize.project.store import replacing, told
+from napari_segsize.project.writing import replacing, told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -163,13 +163,15 @@ class History:
         with self._store.reading() as connection:
             return connection.scalar(select(func.max(tables.step.c.id))) or 0
 
-    def end(self) -> None:
-        """Leave; later sessions may take back what this one said."""
-        if self._known:
+    def end(self) -> bool:
+        """Leave; later sessions may take back what this one said. Whether it said anything."""
+        said = self._known
+        if said:
             with self._store.writing() as connection:
                 mine = tables.session.c.id == self._session
                 connection.execute(update(tables.session).where(mine).values(ended=time.time()))
             self._session, self._known = uuid.uuid4().hex, False
+        return said
 
     @contextmanager
     def step(self, label: str, *, kind: str = "do", reverts: int | None = None) -> Iterator[Step]:

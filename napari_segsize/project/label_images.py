@@ -13,7 +13,7 @@ from napari_segsize.project.annotation import PlaneRef
 from napari_segsize.project.formats import read_label_picture
 from napari_segsize.project.images import open_image
 from napari_segsize.project.sizes import PIXEL
-from napari_segsize.project.store import replacing, told
+from napari_segsize.project.writing import replacing, told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -328,10 +328,16 @@ class Ledger:
             step.put(Key(plane, kind), before, {})
 
     def _checked_stamp(self, stamp: SizeStamp, record: ImageRecord) -> SizeStamp:
-        size = parse_size(stamp.size, shape=record.shape, located=True).size
-        centre = _centre(stamp.centre, record.shape)
+        parsed = parse_size(stamp.size, shape=record.shape, located=True)
+        with suppress(SegsizeError):  # what was entered still says the same, or it is forgotten
+            entered = parse_size(stamp.entered, stamp.unit, record.spacing[1:], image_unit=record.unit)
+            parsed = entered if entered.size == parsed.size else parsed
         return SizeStamp(
-            object=_object(stamp.object), size=size, centre=centre, entered=stamp.entered, unit=stamp.unit
+            object=_object(stamp.object),
+            size=parsed.size,
+            centre=_centre(stamp.centre, record.shape),
+            entered=parsed.entered,
+            unit=parsed.unit,
         )
 
 

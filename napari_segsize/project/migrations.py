@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -12,12 +11,13 @@ from sqlalchemy import Connection, inspect, select, update
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import tables
+from napari_segsize.project.writing import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["back_up", "check", "migrate", "version"]
+__all__ = ["back_up", "check", "copy_database", "migrate", "version"]
 
 logger = logging.getLogger(__name__)
 
@@ -62,12 +62,19 @@ def check(file: Path, found: int) -> None:
 def back_up(file: Path, found: int) -> Path:
     """Copy the file, and what is in its write-ahead log, to ``<stem>.version-<n>.backup`` beside it."""
     copy = file.with_name(f"{file.stem}.version-{found}.backup")
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
-        source.backup(target)
-    with copy.open("rb+") as stream:
-        os.fsync(stream.fileno())
+    copy_database(file, copy)
     logger.info("%s: copied to %s before it is migrated", file, copy.name)
     return copy
+
+
+def copy_database(file: Path, copy: Path) -> None:
+    """Copy what is committed, others may write meanwhile; `copy` is the old one or the whole new one."""
+    with (
+        replacing(copy) as new,
+        closing(sqlite3.connect(file)) as source,
+        closing(sqlite3.connect(new)) as target,
+    ):
+        source.backup(target)
 
 
 def migrate(connection: Connection, file: Path) -> None:

@@ -20,8 +20,9 @@ from napari_segsize.project.history import History
 from napari_segsize.project.images import find_images, is_zarr
 from napari_segsize.project.ledger import Ledger
 from napari_segsize.project.splits import divided, mixed_groups
-from napari_segsize.project.store import Store, told
+from napari_segsize.project.store import Store
 from napari_segsize.project.trained import Trained
+from napari_segsize.project.writing import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,7 +88,8 @@ class Project(Ledger):
     def close(self) -> None:
         """Leave the project; nothing has to be saved. A job that still uses it opens it again."""
         try:
-            self._history.end()
+            if self._history.end():
+                self._store.keep_copy()
         except SegsizeError as error:  # an unplugged drive: no reason to keep a window open
             logger.warning("%s: left without saying so: %s", self.file, error)
         finally:

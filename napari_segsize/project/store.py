@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import errno
 import logging
-import os
-import sqlite3
 import threading
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, insert, select
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import migrations, tables
+from napari_segsize.project.writing import BUSY_MS, replacing, told, told_of_database, way_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Store", "replacing", "told"]
+__all__ = ["Store"]
 
 logger = logging.getLogger(__name__)
 
 _MAGIC = b"SQLite format 3\0"
-_BUSY_MS = 15_000  # how long a write waits for another process before it gives up
+_COPY_BYTES = 64 << 20  # larger files are not copied at every close
 
 
 class Store:
@@ -81,6 +79,12 @@ class Store:
             raise
         return store
 
+    def keep_copy(self) -> None:
+        """Copy the file to ``<stem>.latest.backup`` beside it, in case another program damages it."""
+        with told(self.file):
+            if self.file.stat().st_size <= _COPY_BYTES:
+                migrations.copy_database(self.file, self.file.with_name(f"{self.file.stem}.latest.backup"))
+
     def close(self) -> None:
         """Give the file back; the last one to do so also folds the write-ahead log into it."""
         self._engine.dispose()
@@ -92,7 +96,7 @@ class Store:
         if current is not None:
             yield current
             return
-        with _told_of_database(self.file), _begin(self._engine, write=False) as connection:
+        with told_of_database(self.file), _begin(self._engine, write=False) as connection:
             yield connection
 
     @contextmanager
@@ -102,7 +106,7 @@ class Store:
         if current is not None:
             yield current
             return
-        with self._lock, _told_of_database(self.file), _begin(self._engine, write=True) as connection:
+        with self._lock, told_of_database(self.file), _begin(self._engine, write=True) as connection:
             self._local.connection = connection
             try:
                 yield connection
@@ -123,45 +127,10 @@ class Store:
         return found
 
 
-@contextmanager
-def told(file: Path) -> Iterator[None]:
-    """Turn what the database or the file system refuses into a sentence; the transaction was not written."""
-    try:
-        with _told_of_database(file):
-            yield
-    except OSError as error:
-        raise SegsizeError(_os_sentence(file, error)) from error
-
-
-@contextmanager
-def _told_of_database(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except exc.DBAPIError as error:
-        raise SegsizeError(_sentence(file, error.orig)) from error
-    except sqlite3.Error as error:
-        raise SegsizeError(_sentence(file, error)) from error
-
-
-@contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """A path in the same folder to write to; on success it is flushed to disk and takes the name `file`."""
-    new = file.with_name(f".{file.stem}.{os.getpid()}-{threading.get_ident()}{file.suffix}")
-    try:
-        yield new
-        with new.open("rb+") as stream:
-            os.fsync(stream.fileno())
-        new.replace(file)
-    except BaseException:
-        with suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
-
-
 def _engine(file: Path, synchronous: str) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(file)),
-        connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000},
+        connect_args={"check_same_thread": False, "timeout": BUSY_MS / 1000},
     )
 
     @event.listens_for(engine, "connect")
@@ -196,7 +165,7 @@ def _check_header(file: Path) -> None:
             if header.startswith(_MAGIC[:4])
             else "is not a project file"
         )
-        raise SegsizeError(f"{file} {what}: {_way_out(file)}")
+        raise SegsizeError(f"{file} {what}: {way_out(file)}")
     page = int.from_bytes(header[16:18], "big")
     page = 65536 if page == 1 else page
     pages = int.from_bytes(header[28:32], "big")
@@ -206,54 +175,5 @@ def _check_header(file: Path) -> None:
     if counted and present < pages * page and not (log.exists() and log.stat().st_size > 0):
         raise SegsizeError(
             f"{file} is cut off: it should be {pages * page} bytes and is {present}. It was not touched; "
-            f"{_way_out(file)}"
+            f"{way_out(file)}"
         )
-
-
-def _way_out(file: Path) -> str:
-    copies = sorted(file.parent.glob(f"{file.stem}.*.backup"), key=lambda copy: copy.stat().st_mtime)
-    if copies:
-        return f"copy {copies[-1].name} over it to go back to that state."
-    return "put a copy of it from a backup in its place."
-
-
-def _sentence(file: Path, error: BaseException | None) -> str:
-    text = str(error).lower()
-    if "locked" in text or "busy" in text:
-        return (
-            f"{file} has been in use by another program for {_BUSY_MS // 1000} s, so nothing was written: "
-            "try again when it is done."
-        )
-    if "full" in text:
-        return (
-            f"The disk of {file} is full, so the last annotation was not written: free some space and repeat "
-            "it."
-        )
-    if "readonly" in text or "read-only" in text:
-        return _os_sentence(file, PermissionError())
-    if "malformed" in text or "not a database" in text or "file is encrypted" in text:
-        return f"{file} is damaged and was not touched: {_way_out(file)}"
-    if "unable to open" in text:
-        writable = os.access(file.parent, os.W_OK)
-        return _os_sentence(
-            file, FileNotFoundError() if writable and not file.exists() else PermissionError()
-        )
-    if "disk i/o" in text:
-        return (
-            f"{file} could not be read or written (disk error, full disk or unplugged drive); the last "
-            "annotation was not written: check the drive and repeat it."
-        )
-    return f"{file} could not be used ({error}): close other programs that use it and open the project again."
-
-
-def _os_sentence(file: Path, error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{file} does not exist: check the path, or make a new project there."
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return (
-            f"{file.parent} cannot be written to, and a project must be: allow it, or copy the project to "
-            "a folder of yours."
-        )
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"The disk of {file} is full, so nothing was written: free some space and try again."
-    return f"{file} could not be used: {error.strerror or error}."

@@ -280,7 +280,7 @@ class TestSync:
         wanted = [kept, replace(moved, centre=(6.0, 3.0)), SizeStamp(object="new", size=7, entered=7)]
         project.sync_stamps(plane, wanted)
         stamps = project.annotation(plane).stamps
-        assert stamps == (kept, wanted[1], replace(wanted[2], size=8))
+        assert stamps == (kept, wanted[1], replace(wanted[2], size=8))  # made even
         with project._store.reading() as connection:
             step = project.revision()
             written = connection.exec_driver_sql("SELECT object FROM change WHERE step_id = ?", (step,)).all()
@@ -305,6 +305,13 @@ class TestSync:
         assert set(project.annotation(plane).stamps) == {moved, resized, theirs}
         project.sync_stamps(plane, [], base=[moved])
         assert set(project.annotation(plane).stamps) == {resized, theirs}
+
+    def test_what_was_entered_is_kept_only_while_it_is_true(self, project: Project, plane: PlaneRef) -> None:
+        stamp = project.put_stamp(plane, "3 mm", centre=(5, 5))
+        project.sync_stamps(plane, [replace(stamp, centre=(6.0, 6.0))])
+        assert project.annotation(plane).stamps == (replace(stamp, centre=(6.0, 6.0)),)
+        project.sync_stamps(plane, [replace(stamp, size=11)])  # resized with the mouse
+        assert project.annotation(plane).stamps == (replace(stamp, size=12, entered=11, unit="px"),)
 
     def test_bad_stamps_are_refused_together(self, project: Project, plane: PlaneRef) -> None:
         good = SizeStamp(object="a", size=4, entered=4)

@@ -137,7 +137,7 @@ class TestSizes:
     def test_files_that_cannot_be_opened(self, project: Project, tmp_path: Path) -> None:
         with pytest.raises(SegsizeError, match="does not exist"):
             read_sizes_csv(project, tmp_path / "no.csv")
-        with pytest.raises(SegsizeError):
+        with pytest.raises(SegsizeError, match=r"no does not exist"):
             write_sizes_csv(project, tmp_path / "no" / "sizes.csv")
 
     def test_a_name_of_two_images(self, project: Project, tmp_path: Path) -> None:

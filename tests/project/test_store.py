@@ -112,7 +112,7 @@ def test_processes_write_at_the_same_time(project: Project) -> None:
 
 
 def test_a_write_that_waits_too_long_says_so(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("napari_segsize.project.store._BUSY_MS", 50)
+    monkeypatch.setattr("napari_segsize.project.store.BUSY_MS", 50)
     with (
         Project.open(project.folder) as other,
         closing(sqlite3.connect(project.file, isolation_level=None)) as blocker,
@@ -276,6 +276,42 @@ def test_create_leaves_one_whole_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in project.folder.iterdir()) == ["images", "models", "project.segsize"]
 
 
+def test_closing_keeps_a_copy_to_go_back_to(project: Project) -> None:
+    stamp = project.put_stamp(PlaneRef(1), 4)
+    project.close()
+    copy = project.folder / "project.latest.backup"
+    before = copy.stat().st_mtime_ns
+    Project.open(project.folder).close()  # nothing was said
+    assert copy.stat().st_mtime_ns == before
+    project.file.write_bytes(project.file.read_bytes()[:9000])
+    with pytest.raises(SegsizeError, match=r"copy project\.latest\.backup over it"):
+        Project.open(project.folder)
+    shutil.copy(copy, project.file)
+    with Project.open(project.folder) as again:
+        assert again.annotation(PlaneRef(1)).stamps == (stamp,)
+    check(project.file)
+
+
+def test_a_copy_that_cannot_be_made_does_not_keep_a_project_open(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("napari_segsize.project.migrations.copy_database", full)
+    project.put_stamp(PlaneRef(1), 4)
+    project.close()
+    assert "is full" in caplog.text
+
+
+def test_a_closed_project_may_still_be_used_by_a_job_that_ends(project: Project) -> None:
+    project.close()
+    project.put_stamp(PlaneRef(1), 4)
+    with Project.open(project.folder) as again:
+        assert len(again.annotation(PlaneRef(1)).stamps) == 1
+        assert again.undo() is None  # the first one is open again
+
+
 def test_a_newer_file_is_refused_and_not_touched(project: Project) -> None:
     project.close()
     with closing(sqlite3.connect(project.file)) as connection:
@@ -396,7 +432,7 @@ def test_version_1_becomes_version_2(version_1: Path) -> None:
     with Project.open(version_1) as again:  # and only once
         assert len(again.annotation(plane).stamps) == 2
     copy = version_1 / "project.version-1.backup"
-    assert len(list(version_1.glob("*.backup"))) == 1
+    assert len(list(version_1.glob("*.version-*.backup"))) == 1
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone() == ("1",)
     shutil.copy(copy, version_1 / "project.segsize")
