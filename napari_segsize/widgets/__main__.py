@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from napari_segsize.widgets.main import SegsizeWidget
 
+SIZE = (1500, 950)  # of the window in a picture
 PAUSE_MS = 3000  # for napari to draw, and for the state to reach the pages
 
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.project is not None:
         cast("SegsizeWidget", widget).controller.open_project(chosen.project)
     if chosen.screenshot is not None:
+        viewer.window.resize(*SIZE)
 
         def take() -> None:
             chosen.screenshot.parent.mkdir(parents=True, exist_ok=True)
