@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
-from napari.utils import progress
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, QTimer
 from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
@@ -13,6 +12,7 @@ from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import PlaneRef
 from napari_segsize.project.project import Project
+from napari_segsize.widgets.activity import Activity
 from napari_segsize.widgets.annotate_page import AnnotatePage
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.inspect_page import InspectPage
@@ -20,7 +20,7 @@ from napari_segsize.widgets.job import launch
 from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
-from napari_segsize.widgets.state import STAGES, State
+from napari_segsize.widgets.state import State
 from napari_segsize.widgets.train_page import TrainPage, duration
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class SegsizeWidget(QWidget):
         self.inspect_page = InspectPage(self.controller, self.layers)
         self.pages = (self.project_page, self.annotate_page, self.train_page, self.inspect_page)
         self._drawn = State()
-        self._progress: progress | None = None
+        self._activity = Activity()
         self.tabs, self.status = QTabWidget(), QLabel()
         self._build()
         self._clock, self._since = QTimer(self), QElapsedTimer()
@@ -66,7 +66,7 @@ class SegsizeWidget(QWidget):
         controller.state_changed.connect(self._on_state_changed)
         controller.failed.connect(show_error)
         controller.crashed.connect(_show_crash)
-        self.destroyed.connect(_Farewell(controller, self.layers))
+        self.destroyed.connect(_Farewell(controller, self.layers, self._activity))
         controller.warm_up()
         self._draw()
 
@@ -102,7 +102,7 @@ class SegsizeWidget(QWidget):
             page.render(state)
         state = self.controller.state  # drawing may have failed, and said so
         self.status.setText(_status(state))
-        self._draw_progress(state)
+        self._activity.show(state)  # last: napari handles events meanwhile
 
     def _draw_layers(self, state: State, before: State) -> None:
         project = self.controller.project
@@ -126,20 +126,6 @@ class SegsizeWidget(QWidget):
             self.layers.show_plane(project, plane)
         except SegsizeError as error:  # a file that vanished, changed, or cannot be read
             self.controller.fail(str(error))
-
-    def _draw_progress(self, state: State) -> None:
-        """Show the job in napari's activity dock too; progress objects live on the GUI thread only."""
-        if not state.busy:
-            if self._progress is not None:
-                self._progress.close()
-                self._progress = None
-            return
-        if self._progress is None:
-            self._progress = progress(total=state.steps, desc="Segsize")
-        if self._progress.total != state.steps:
-            self._progress.total = state.steps
-        self._progress.set_description(f"Segsize: {STAGES.get(state.stage, state.stage).lower()}")
-        self._progress.update(state.step - self._progress.n)
 
 
 class _Scroll(QScrollArea):
@@ -165,13 +151,14 @@ class _Scroll(QScrollArea):
 class _Farewell:
     """What is done when the widget goes, whoever deletes it; it must not hold the widget."""
 
-    def __init__(self, controller: Controller, layers: SegsizeLayers) -> None:
-        self._controller, self._layers = controller, layers
+    def __init__(self, controller: Controller, layers: SegsizeLayers, activity: Activity) -> None:
+        self._controller, self._layers, self._activity = controller, layers, activity
 
     def __call__(self, _widget: object = None) -> None:
         self._controller.state_changed.disconnect()
         self._controller.dispose()
         self._layers.close()
+        self._activity.close()
 
 
 def _show_crash(error: BaseException) -> None:
