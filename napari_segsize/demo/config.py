@@ -8,7 +8,7 @@ from ..engine.config import option
 
 __all__ = ["DemoConfig"]
 
-_STEPS, _SHORT_STEPS = 1000, 60
+_STEPS, _SHORT_STEPS = 1000, 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,10 @@ class DemoConfig:
     short: bool = option(False, "a minute instead of minutes: shows that everything runs, not what it learns")
     masks: int = option(24, "training slices that get a mask; all others get a size and a centre", min=1)
     steps: int = option(
-        0, f"most steps of each of the three trainings; 0 means {_STEPS}, or {_SHORT_STEPS} when short", min=0
+        0,
+        "most steps of the pre-training, of which each fine-tuning takes half; "
+        f"0 means {_STEPS}, or {_SHORT_STEPS} when short",
+        min=0,
     )
     device: str = option(
         "auto", "where to compute: auto takes a GPU when there is one", choices=("auto", "cpu", "cuda", "mps")

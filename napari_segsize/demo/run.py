@@ -111,16 +111,16 @@ def _train(
     """Pre-train once, then fine-tune twice from the same model."""
     from ..engine.stages import finetune, pretrain
 
-    common: dict[str, Any] = {"steps": config.most_steps, "device": config.device, "seed": config.seed}
-    if config.short:
-        common["validate_every"] = 20
+    common: dict[str, Any] = {"device": config.device, "seed": config.seed}
+    if config.short:  # so few steps need a shorter memory
+        common |= {"validate_every": 20, "average": 0.9}
+    masks = PretrainConfig(steps=config.most_steps, **common)
+    half = (config.most_steps + 1) // 2
+    paper, ours = FineTuneConfig.paper(steps=half, **common), FineTuneConfig(steps=half, **common)
     runs = (
-        ("2 of 5 · Pre-training from the masks", pretrain(project, PretrainConfig(**common))),
-        (
-            "3 of 5 · Fine-tuning from sizes, as in the paper",
-            finetune(project, FineTuneConfig.paper(**common)),
-        ),
-        ("4 of 5 · Fine-tuning from sizes, centres and masks", finetune(project, FineTuneConfig(**common))),
+        ("2 of 5 · Pre-training from the masks", pretrain(project, masks)),
+        ("3 of 5 · Fine-tuning from sizes, as in the paper", finetune(project, paper)),
+        ("4 of 5 · Fine-tuning from sizes, centres and masks", finetune(project, ours)),
     )
     logs, models = [], []
     for title, events in runs:
@@ -185,7 +185,7 @@ def _report(
     facts = {
         "command": config.command,
         "seed": str(config.seed),
-        "steps": f"at most {config.most_steps} for each training",
+        "steps": f"at most {config.most_steps} of pre-training, half as many of each fine-tuning",
         "time": f"{seconds:.0f} s",
         "device": describe(config.device),
         **environment(),
