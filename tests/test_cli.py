@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,13 +15,14 @@ from typing import get_type_hints
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from napari_segsize.cli import app, command
 from napari_segsize.cli.command import EXIT_STOPPED, EXIT_USER
 from napari_segsize.cli.drain import drain
 from napari_segsize.cli.output import JsonLines, Silent, Terminal, plain
-from napari_segsize.cli.progress import duration, losses_text, metrics_text
+from napari_segsize.cli.progress import Bar, duration, losses_text, metrics_text
 from napari_segsize.cli.training import fine_tuning
 from napari_segsize.demo.config import DemoConfig
 from napari_segsize.engine.config import (
@@ -379,6 +382,20 @@ def test_the_terminal_shows_progress_on_stderr_and_the_table_on_stdout(capsys):
     assert "pretrain on CPU, 1 threads: 2 masks" in shown.err
     assert "pretrain step 1: iou 0.500 · best so far" in shown.err
     assert "Mind the [gap]." in shown.err
+
+
+def test_the_bar_shows_losses_metrics_and_time_left_in_a_narrow_terminal():
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=70, legacy_windows=False)
+    bar = Bar(console)
+    bar.start(started())
+    bar.validated(Validated(stage="pretrain", step=1, metrics={"iou": 0.5}, best=True))
+    bar.step(step(2))
+    bar.stop()
+    bar.stop()
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    for wanted in ("2/3", "1:10 left · 512 MB", "loss total 1.5 dice 0.5", "validation at step 1: iou 0.500"):
+        assert wanted in text
 
 
 def test_other_processes_of_a_distributed_run_say_nothing(capsys, segsize, monkeypatch):

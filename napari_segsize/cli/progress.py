@@ -3,73 +3,82 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from ..engine.events import Started, StepDone, Validated
 
 __all__ = ["Bar", "duration", "metrics_text"]
 
 
+class _Board(Progress):
+    """A progress bar with lines of text under it, which a narrow terminal would squeeze out of the bar."""
+
+    losses = metrics = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for line in (self.losses, self.metrics):
+            if line:
+                yield Text(f"  {line}", no_wrap=True, overflow="ellipsis")
+
+
 class Bar:
-    """Steps, losses, validation metrics, time left and memory of the running stage."""
+    """Steps, time left and memory of the running stage; below them losses and validation metrics."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._progress: Progress | None = None
+        self._board: _Board | None = None
         self._task = TaskID(0)
 
     def start(self, event: Started) -> None:
         """Show a new stage."""
         self.stop()
-        self._progress = Progress(
+        self._board = _Board(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            TextColumn("{task.fields[metrics]}"),
             TextColumn("{task.fields[left]}"),
             console=self._console,
+            expand=True,
             refresh_per_second=4,  # drawing costs time that the training needs
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._progress.add_task(
-            event.stage, total=event.steps, completed=event.step, losses="", metrics="", left=""
-        )
-        self._progress.start()
+        self._task = self._board.add_task(event.stage, total=event.steps, completed=event.step, left="")
+        self._board.start()
 
     def step(self, event: StepDone) -> None:
         """Move on by one step."""
-        if self._progress is not None:
+        if self._board is not None:
             left = f"{duration(event.seconds_left)} left · {event.memory_mb:.0f} MB"
-            self._progress.update(
-                self._task, completed=event.step, losses=losses_text(event.losses), left=left
-            )
+            self._board.losses = f"loss {losses_text(event.losses)}"
+            self._board.update(self._task, completed=event.step, left=left)
 
     def advance(self) -> None:
         """Move on by one plane."""
-        if self._progress is not None:
-            self._progress.advance(self._task)
+        if self._board is not None:
+            self._board.advance(self._task)
 
     def validated(self, event: Validated) -> None:
         """Show the metrics until the next validation."""
         text = metrics_text(event.metrics) + (" · best so far" if event.best else "")
-        if self._progress is not None:
-            self._progress.update(self._task, metrics=text)
+        if self._board is not None:
+            self._board.metrics = f"validation at step {event.step}: {text}"
         if not self._console.is_terminal:
             self._console.print(f"{event.stage} step {event.step}: {text}", markup=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take the bar away; may be called twice."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        if self._board is not None:
+            self._board.stop()
+            self._board = None
 
 
 def losses_text(losses: Mapping[str, float]) -> str:
