@@ -107,7 +107,8 @@ class Cursor:
 
         ghost = Points(
             np.zeros((1, layer.ndim)), name="Next size", size=self._stamps.side, border_color=COLOUR,
-            border_width=float(layer.current_border_width), **{**STAMP_LOOK, "face_color": _FACE}, **like(layer),
+            border_width=float(layer.current_border_width), **{**STAMP_LOOK, "face_color": _FACE},
+            **like(layer),
         )  # fmt: skip
         self._shelf.put("cursor", ghost)
         ghost.locked = True

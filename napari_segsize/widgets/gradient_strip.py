@@ -40,7 +40,7 @@ class GradientStrip(QWidget):
             button.setCheckable(True)
             button.setIconSize(QSize(_SIDE, _SIDE))
             button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setText(f"n = {n}")
+            button.setText(f"n = {n}\n")
             button.setToolTip(
                 f"The average over {n} sampled mask{'' if n == 1 else 's'}. Click to see it on the image."
             )
@@ -57,11 +57,18 @@ class GradientStrip(QWidget):
         button.setIcon(QIcon(_pixmap(painted(seen.gradients[n], mask))))
         button.setText(f"n = {n}\n±{limit_of(seen.gradients[n]):.3g}")
 
+    def wait(self, *, keep: bool) -> None:
+        """Say that new pictures are being made; `keep` the old ones until then."""
+        for n, button in self.buttons.items():
+            button.setText(f"n = {n}\n…")
+            if not keep:
+                button.setIcon(QIcon())
+
     def clear(self) -> None:
         """Take the pictures away."""
+        self.wait(keep=False)
         for n, button in self.buttons.items():
-            button.setIcon(QIcon())
-            button.setText(f"n = {n}")
+            button.setText(f"n = {n}\n")
 
     def _on_clicked(self, n: int, _checked: bool = False) -> None:
         self.samples = n

@@ -30,6 +30,7 @@ from napari_segsize.widgets.overlays import INSPECTED
 if TYPE_CHECKING:
     from napari.layers import Layer
 
+    from napari_segsize.engine.microscope import Window
     from napari_segsize.widgets.controller import Controller
     from napari_segsize.widgets.layers import SegsizeLayers
     from napari_segsize.widgets.state import State
@@ -48,11 +49,13 @@ _PARTS = {
         "Largest squares",
         "The largest squares that fit inside. Their side is the size of the object.",
     ),
-    "centres": ("Centroids", "White cross: centre of the mask. Pink x: centre of the probabilities."),
+    "centres": (
+        "Centroids",
+        "White cross: centre of the mask. Pink x: centre of the probabilities, pulled by the background.",
+    ),
     "gradient": (
         "Size gradient",
-        "What learning from the size would change. Blue: should become object; red: should become "
-        "background; white: does not matter.",
+        "What learning from the size asks for. Blue: become object; red: background; clear: no matter.",
     ),
     "outline": ("Outline", "The object that the gradient belongs to."),
 }
@@ -76,6 +79,7 @@ class InspectPage(QWidget):
         self._state: State | None = None
         self._looked: Looked | None = None
         self._focus: int | None = None
+        self._drawn_window: Window | None = None
         self.microscope = Microscope(self._on_looked, controller.crashed.emit)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -136,8 +140,8 @@ class InspectPage(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.assumed)
         layout.addWidget(self.table)
-        layout.addWidget(self._drawn_box())
         layout.addWidget(self._gradient_box())
+        layout.addWidget(self._drawn_box())
         layout.addStretch(1)
 
     def _drawn_box(self) -> QGroupBox:
@@ -298,11 +302,13 @@ class InspectPage(QWidget):
             return
         self.sampled.setText(_about_samples(looked))
         if seen.gradients:
+            self._drawn_window = seen.window
             self.strip.show_gradients(seen, max(seen.gradients))
             if max(seen.gradients) == self.strip.samples:
                 self._draw(only=("gradient",))
             return
         self._clock.restart()
+        self.strip.wait(keep=not first and seen.window == self._drawn_window)
         stamps = (
             () if self._state is None or self._state.annotation is None else self._state.annotation.stamps
         )

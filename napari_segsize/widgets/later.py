@@ -15,7 +15,7 @@ class Later:
     Parameters
     ----------
     restart : bool
-        Whether asking again begins the wait anew (for "when it has come to rest") or not (for "at most so often").
+        Whether asking again begins the wait anew ("when it has come to rest") or not ("at most so often").
     """
 
     def __init__(self, milliseconds: int, slot: Callable[[], object], *, restart: bool = False) -> None:

@@ -69,6 +69,7 @@ class SegsizeLayers:
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
+        self._closed = False
         self._plane: PlaneRef | None = None
         self._preview: tuple[PlaneRef, NDArray[np.float32]] | None = None
         self._shelf = Shelf(viewer)
@@ -99,6 +100,9 @@ class SegsizeLayers:
 
     def close(self) -> None:
         """Save what is unsaved, unbind keys, stop listening. The layers stay for the user; the ghost goes."""
+        if self._closed:
+            return
+        self._closed = True
         self.masks.close()
         self._slider.close()
         self._drawing.close()

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectTable", "entered_sizes"]
 
-_COLUMNS = ("Object", "Size", "Entered", "Predicted", "Centroid", "Soft centroid")
+_COLUMNS = ("#", "Size", "Entered", "Predicted", "Centre", "Soft centre")
 _MOST = 500  # rows; more are of no use to anybody and slow to build
 
 
@@ -33,7 +33,8 @@ class ObjectTable(QTableWidget):
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setMinimumHeight(120)
+        self.setFixedHeight(130)
+        self.setToolTip("Sizes in pixels; centres as y, x. Click a line to see the gradient of that object.")
         down, across = self.verticalHeader(), self.horizontalHeader()
         assert down is not None
         assert across is not None
@@ -85,7 +86,7 @@ def _label_at(labels: NDArray[np.int32], centre: tuple[float, float]) -> int:
 def _row(each: ObjectView, entered: Mapping[int, float], predicted: Mapping[int, float]) -> tuple[str, ...]:
     return (
         str(each.label),
-        f"{each.size:g} px",
+        f"{each.size:g}",
         _pixels(entered.get(each.label)),
         _pixels(predicted.get(each.label)),
         "{:.1f}, {:.1f}".format(*each.hard_centroid),
@@ -94,4 +95,4 @@ def _row(each: ObjectView, entered: Mapping[int, float], predicted: Mapping[int,
 
 
 def _pixels(size: float | None) -> str:
-    return "-" if size is None else f"{size:g} px"
+    return "-" if size is None else f"{size:g}"

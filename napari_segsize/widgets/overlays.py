@@ -27,9 +27,12 @@ _HARD, _SOFT, _SQUARE, _OUTLINE = "#ffffff", "#ff5da2", "#4cc9f0", "#e63946"
 DIVERGING = (
     (0.13, 0.35, 0.75, 1.0),
     (0.55, 0.72, 0.93, 1.0),
-    (1, 1, 1, 1),
-    (0.96, 0.65, 0.55, 1),
-    (0.75, 0.1, 0.1, 1),
+    (1.0, 1.0, 1.0, 1.0),
+    (0.96, 0.65, 0.55, 1.0),
+    (0.75, 0.1, 0.1, 1.0),
+)
+_SEEN_THROUGH = tuple(
+    (*stop[:3], opacity) for stop, opacity in zip(DIVERGING, (1, 0.8, 0, 0.8, 1), strict=True)
 )
 
 
@@ -106,9 +109,9 @@ class Overlays:
         limit = limit_of(gradient)
         look = {
             "name": "Size gradient",
-            "colormap": Colormap(DIVERGING),
+            "colormap": Colormap(_SEEN_THROUGH),
             "blending": "translucent",
-            "opacity": 0.85,
+            "opacity": 0.9,
         }
         self._image("gradient", source, corner, gradient, (-limit, limit), **look)
 
@@ -121,9 +124,8 @@ class Overlays:
         data, where = _lifted(source, plane, corner)
         layer = self._shelf.get(role)
         if layer is None or layer.ndim != source.ndim:
-            self._shelf.put(
-                role, Image(data, contrast_limits=limits, interpolation2d="nearest", **look, **where)
-            )
+            layer = Image(data, contrast_limits=limits, interpolation2d="nearest", **look, **where)
+            self._shelf.put(role, layer, above=source)
             return
         layer.data = data
         layer.contrast_limits_range = limits
@@ -143,7 +145,7 @@ class Overlays:
             rows += [(*index, *each.hard_centroid), (*index, *each.soft_centroid)]
             colours += [_HARD, _SOFT]
             symbols += ["cross", "x"]
-        size = max(3.0, min(seen.labels.shape) / 14)
+        size = max(3.0, min(seen.labels.shape) / 22)
         look = {"name": "Centroids", "face_color": _HARD, "border_width": 0}
         self._points("centres", source, rows, [size] * len(rows), colours, symbols, **look)
 
@@ -158,7 +160,7 @@ class Overlays:
         layer = self._shelf.get(role)
         if layer is None or layer.ndim != source.ndim:
             layer = Points(data, **look, **where)
-            self._shelf.put(role, layer)
+            self._shelf.put(role, layer, above=source)
         else:
             layer.selected_data = set()
             layer.data = data
@@ -183,7 +185,7 @@ class Overlays:
         colours = DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", 1: _OUTLINE})
         layer = Labels(data, name="Inspected object", colormap=colours, opacity=1.0, **where)
         layer.contour = 1
-        self._shelf.put("outline", layer)
+        self._shelf.put("outline", layer, above=source)
 
 
 def limit_of(gradient: NDArray[np.float32]) -> float:

@@ -18,17 +18,8 @@ KEY = "napari-segsize"
 """The metadata entry that makes a layer ours; its value is the layer's role."""
 
 _BELOW = (
-    "image",
-    "prediction",
-    "distance",
-    "gradient",
-    "outline",
-    "mask",
-    "squares",
-    "centres",
-    "stamps",
-    "cursor",
-)
+    "image", "prediction", "mask", "distance", "gradient", "outline", "squares", "centres", "stamps", "cursor",
+)  # fmt: skip
 """Drawing order of layers that we add, from below; the user may reorder them afterwards."""
 
 
@@ -61,13 +52,13 @@ class Shelf:
         """Return the layer of a role, or None (also when the user has removed it)."""
         return self._layers.get(role)
 
-    def put(self, role: str, layer: Layer) -> None:
-        """Add a layer; the user's active layer stays active."""
+    def put(self, role: str, layer: Layer, *, above: Layer | None = None) -> None:
+        """Add a layer, not below `above`; the user's active layer stays active."""
         layer.metadata = {**layer.metadata, KEY: role}
         with self._quietly():
             self._drop(role)
             self._layers[role] = layer
-            self.viewer.layers.insert(self._index(role), layer)
+            self.viewer.layers.insert(self._index(role, above), layer)
 
     def mark(self, role: str, layer: Layer | None) -> None:
         """Give a role to a layer that is there already (None: to none)."""
@@ -109,13 +100,14 @@ class Shelf:
         if layer is not None and layer in self.viewer.layers:
             self.viewer.layers.remove(layer)
 
-    def _index(self, role: str) -> int:
+    def _index(self, role: str, above: Layer | None) -> int:
         """Below the first layer of ours that belongs above; otherwise on top."""
-        rank = _order(role)
-        for index, layer in enumerate(self.viewer.layers):
+        rank, layers = _order(role), self.viewer.layers
+        least = layers.index(above) + 1 if above is not None and above in layers else 0
+        for index, layer in enumerate(layers):
             if any(layer is ours and _order(other) > rank for other, ours in self._layers.items()):
-                return index
-        return len(self.viewer.layers)
+                return max(index, least)
+        return len(layers)
 
     def _adopt(self, layer: Layer) -> None:
         role = role_of(layer)
