@@ -247,24 +247,6 @@ class Controller:
             return True
         return False
 
-    def change_stamps(self, plane: PlaneRef, put: Sequence[SizeStamp], gone: Sequence[str] = ()) -> bool:
-        """Store the stamps that are new or different, and take away those that are gone, in one step."""
-        with self._reporting():
-            project = self._opened()
-            with project.step(_stamps_label(put, gone)):
-                for name in gone:
-                    project.delete(plane, name)
-                for stamp in put:
-                    project.put_stamp(
-                        plane, stamp.entered, unit=stamp.unit, centre=stamp.centre, object=stamp.object
-                    )
-            shown = {stamp.object: stamp for stamp in (*self._stamps(plane), *put)}
-            for name in gone:
-                shown.pop(name, None)
-            self._annotated(plane, f"Saved: {_stamps_label(put, gone).lower()}.", shown=tuple(shown.values()))
-            return True
-        return False
-
     def put_mask(self, plane: PlaneRef, labels: NDArray[np.integer[Any]]) -> bool:
         """Store the painted mask; one without any foreground takes the plane's mask away."""
         with self._reporting():
@@ -388,7 +370,7 @@ class Controller:
 
     def fail(self, sentence: str, **changes: Any) -> None:
         """Tell the user what went wrong."""
-        self.update(error=sentence, **changes)
+        self.update(**{"error": sentence, "message": "", **changes})
         self.failed.emit(sentence)
 
     def reload(self, **changes: Any) -> None:
@@ -480,14 +462,6 @@ class Controller:
         if self.project is not None:
             self._desk.survey(self.project.folder)
         return change
-
-
-def _stamps_label(put: Sequence[SizeStamp], gone: Sequence[str]) -> str:
-    if len(put) == 1 and not gone:
-        return f"Size {put[0].size:g} px"
-    said = [f"{len(put)} size{'' if len(put) == 1 else 's'}"] if put or not gone else []
-    said += [f"{len(gone)} size{'' if len(gone) == 1 else 's'} deleted"] if gone else []
-    return ", ".join(said)
 
 
 def _as_drawn(stamps: Iterable[SizeStamp]) -> dict[str, tuple[float, tuple[float, float] | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -81,9 +82,16 @@ class ProjectPage(QWidget):
             said = (
                 ""
                 if counts is None
-                else f"{counts.images} images, {counts.masks} masks, {counts.sizes} sizes"
+                else ", ".join(
+                    f"{number} {name}{'' if number == 1 else 's'}"
+                    for number, name in (
+                        (counts.images, "image"),
+                        (counts.masks, "mask"),
+                        (counts.sizes, "size"),
+                    )
+                )
             )
-            self._where.setText(f"<b>{state.name}</b> · {said}")
+            self._where.setText(f"<b>{html.escape(state.name)}</b> · {said}")
             self._where.setToolTip(str(state.folder))
         if state.folder is not None and state.folder != self._folder:
             remember(state.folder)

@@ -48,7 +48,7 @@ _WHAT: dict[str, What] = {
 MASKS_ONLY = "masks only"  # as the engine names it
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 _BIG = "QPushButton { font-size: 14pt; font-weight: bold; padding: 8px; }"
-_ROWS = ("Learned from", "IoU", "Dice", "Size error", "Images")
+_ROWS = ("Learned from", "IoU", "Dice", "Size error", "Planes")
 
 
 class TrainPage(QWidget):
@@ -109,7 +109,7 @@ class TrainPage(QWidget):
             text, tip = f"Stop{name}", "Stop after this step; what was learned is kept, and Resume goes on"
         elif left is not None:
             text, tip = (
-                "Resume",
+                f"Resume from step {left.step}",
                 f"Go on: {STAGES[left.stage].lower()}, from step {left.step} of {left.steps}",
             )
         else:
@@ -171,12 +171,12 @@ class TrainPage(QWidget):
         layout.addLayout(row)
         layout.addWidget(self._bar)
         layout.addWidget(self._facts)
+        layout.addWidget(self._verdict)
+        layout.addWidget(self._table)
         self._preview = QCheckBox("Show the prediction on the current image while training")
         self._preview.setChecked(True)
         layout.addWidget(self._preview)
         layout.addWidget(self.curves)
-        layout.addWidget(self._verdict)
-        layout.addWidget(self._table)
         layout.addLayout(self._use_row())
         layout.addWidget(self._settings_box())
         layout.addStretch(1)

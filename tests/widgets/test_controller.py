@@ -178,7 +178,7 @@ def test_changed_stamps_are_one_step_of_undo(controller):
     first, second = (controller.put_stamp(8, centre=(5, x)) for x in (5, 20))
     moved = SizeStamp(object=first.object, size=10, centre=(6, 6), entered=10)
     redraw = controller.state.redraw
-    assert controller.change_stamps(plane, [moved], [second.object])
+    assert controller.sync_stamps(plane, [moved])
     assert controller.state.annotation.stamps == (moved,)
     assert controller.state.redraw == redraw  # the layers show it already
     change = controller.undo()
@@ -193,7 +193,7 @@ def test_a_rounded_size_is_drawn_again(controller):
     stamp = controller.put_stamp(8, centre=(5, 5))
     redraw = controller.state.redraw
     odd = SizeStamp(object=stamp.object, size=11, centre=(5, 5), entered=11)
-    controller.change_stamps(controller.state.plane, [odd])
+    controller.sync_stamps(controller.state.plane, [odd])
     assert controller.state.annotation.stamps[0].size == 12
     assert controller.state.redraw > redraw
 
@@ -245,9 +245,8 @@ def test_two_viewers_on_one_project(controller, loop):
     assert other.state.counts.sizes == 1
     theirs = other.put_stamp(10, centre=(20, 20))
     # not polled yet: a stamp of mine must not take theirs away
-    controller.change_stamps(
-        controller.state.plane, [SizeStamp(object="new", size=6, centre=(9, 9), entered=6)]
-    )
+    new = SizeStamp(object="new", size=6, centre=(9, 9), entered=6)
+    controller.sync_stamps(controller.state.plane, [mine, new])
     assert {stamp.object for stamp in controller.state.annotation.stamps} == {
         mine.object,
         theirs.object,

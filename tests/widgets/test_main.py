@@ -267,12 +267,12 @@ def test_train_watch_stop_resume(opened, training, qtbot, monkeypatch):
     assert threading.main_thread() not in training.threads
     done = controller.state.step
     assert training.saved == [(controller.state.folder, done)]
-    qtbot.waitUntil(lambda: page.button.text() == "Resume")
+    qtbot.waitUntil(lambda: page.button.text() == f"Resume from step {done}")
     assert not opened._activity.is_shown
     assert f"step {done} of" in page.button.toolTip()
     assert "previous model is untouched" in opened.status.text()
     begin(qtbot, opened)
-    assert training.asked[2]["resume"] is True
+    qtbot.waitUntil(lambda: training.asked[2]["resume"] is True)
     controller.stop()
     ended(qtbot, opened)
 

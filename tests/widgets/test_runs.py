@@ -1,0 +1,100 @@
+"""What runs in the background, with the real engine on tiny shapes."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_segsize.engine.config import FineTuneConfig, PretrainConfig
+from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone
+from napari_segsize.project import PlaneRef, Project, object_size_of
+from napari_segsize.samples import synthetic_shapes
+from napari_segsize.widgets import runs
+
+pytest.importorskip("torch")
+
+SHORT = PretrainConfig(steps=3, batch_size=2, validate_every=2, device="cpu")
+SHORT_SIZES = FineTuneConfig(steps=3, batch_size=2, mask_batch_size=1, validate_every=2, device="cpu")
+
+
+@pytest.fixture
+def annotated(shapes_project):
+    sample = synthetic_shapes(12, (32, 32))
+    for number, (plane, mask) in enumerate(zip(shapes_project.planes(), sample.masks, strict=True)):
+        if number < 4 or number >= 8:
+            shapes_project.put_mask(plane, mask.astype(int))
+        else:
+            shapes_project.put_stamp(plane, object_size_of(mask))
+    return shapes_project.folder
+
+
+def kinds(events, kind):
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_masks_then_sizes_then_a_comparison(annotated):
+    watch = runs.Watch(plane=PlaneRef(1))
+    events = list(runs.training(annotated, SHORT, SHORT_SIZES, watch))
+    assert [event.stage for event in kinds(events, Started)] == ["pretrain", "finetune"]
+    assert [event.stage for event in kinds(events, Ended)] == ["pretrain", "finetune"]
+    assert kinds(events, Ended)[-1].comparison is not None
+    assert {event.plane for event in kinds(events, Preview)} <= {watch.plane}
+
+
+def test_stop_leaves_something_to_resume(annotated):
+    events = runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch())
+    for event in events:
+        if isinstance(event, StepDone) and event.step == 2:
+            break
+    events.close()
+    (ready,) = runs.looking(annotated)
+    assert ready.resumable == runs.Resume(stage="pretrain", step=2, steps=3)
+    rest = list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch(), resume=True))
+    assert kinds(rest, StepDone)[0].step == 3
+    assert [event.stage for event in kinds(rest, Ended)] == ["pretrain", "finetune"]
+    assert next(runs.looking(annotated)).resumable is None
+
+
+def test_resume_in_the_second_stage(annotated):
+    events = runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch())
+    for event in events:
+        if isinstance(event, StepDone) and event.stage == "finetune":
+            break
+    events.close()
+    rest = list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch(), resume=True))
+    assert {event.stage for event in kinds(rest, StepDone)} == {"finetune"}
+
+
+def test_without_sizes_it_learns_from_masks_and_says_so(annotated):
+    with Project.open(annotated) as project:
+        for said in list(project.annotations()):
+            for stamp in said.stamps:
+                project.delete(said.plane, stamp.object)
+    events = list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch()))
+    assert [event.stage for event in kinds(events, Ended)] == ["pretrain"]
+    assert any("Stamp some sizes" in event.text for event in kinds(events, Notice))
+
+
+def test_one_plane_is_segmented(annotated):
+    list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch(), what="pretrain"))
+    events = list(runs.segmenting_plane(annotated, PlaneRef(2)))
+    (preview,) = kinds(events, Preview)
+    assert preview.plane == PlaneRef(2)
+    assert preview.probabilities.shape == (32, 32)
+
+
+def test_groups_are_read_from_paths(tmp_path):
+    path = tmp_path / "patient7" / "eye_left_003.nii.gz"
+    found = {name: group(path) if group else None for name, group in runs.GROUPINGS.items()}
+    assert found == {
+        "each file its own": None,
+        "its folder": "patient7",
+        "name before the first _": "eye",
+        "name before the last _": "eye_left",
+    }
+
+
+def test_a_survey_counts_every_image(annotated):
+    (found,) = runs.surveying(annotated)
+    assert sum(counts.masks for counts in found.image_counts.values()) == 8
+    assert sum(counts.sizes for counts in found.image_counts.values()) == 4
+    assert found.contradictions == ()
