@@ -10,7 +10,7 @@ split
 random
     The paper's: slices dealt at random 70/10/20 whatever their subject; stops on the 10, reports on the 20.
 dev
-    For choosing settings: as split, but reported on the 15 subjects themselves; the validation part is unused.
+    For choosing settings: as split, but reported on the 15 subjects; the validation part is unused.
 
 Every result is one JSON line; ``--table`` prints the means of a results file.
 """

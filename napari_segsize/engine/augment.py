@@ -13,7 +13,7 @@ import torch
 from monai.networks.layers import AffineTransform
 from torch import Tensor
 
-__all__ = ["affine_matrices", "flip_centres", "relight", "warp"]
+__all__ = ["affine_matrices", "flip_centres", "relight", "warp", "warp_images", "warp_masks"]
 
 _ANGLE = math.radians(15)
 _ZOOM = 0.15
@@ -55,13 +55,23 @@ def affine_matrices(
     return matrices, flips
 
 
-def warp(images: Tensor, target: Tensor, known: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Resample a batch; what comes from outside the image repeats its edge and is not known."""
+def warp_images(images: Tensor, matrices: Tensor) -> Tensor:
+    """Resample images; what comes from outside repeats the edge."""
     smooth = AffineTransform(normalized=True, mode="bilinear", padding_mode="border", align_corners=False)
+    moved: Tensor = smooth(images, matrices)
+    return moved
+
+
+def warp_masks(target: Tensor, known: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Resample masks and where they are known; what comes from outside is not known."""
     exact = AffineTransform(normalized=True, mode="bilinear", padding_mode="zeros", align_corners=False)
-    moved = smooth(images, matrices)
     both = exact(torch.cat([target, known.to(target.dtype)], 1), matrices)
-    return moved, (both[:, :1] > 0.5).to(target.dtype), both[:, 1:] > 0.5
+    return (both[:, :1] > 0.5).to(target.dtype), both[:, 1:] > 0.5
+
+
+def warp(images: Tensor, target: Tensor, known: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Resample images, masks and where the masks are known."""
+    return warp_images(images, matrices), *warp_masks(target, known, matrices)
 
 
 def flip_centres(objects: Tensor, flips: Tensor, shape: Sequence[int]) -> Tensor:

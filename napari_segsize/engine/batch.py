@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from .augment import affine_matrices, flip_centres, relight, warp
+from .augment import affine_matrices, flip_centres, relight, warp, warp_images
 from .dataset import Dataset, Item
 
 __all__ = ["Batch", "BatchSource", "generator_for", "windows_of"]
@@ -27,7 +27,7 @@ def generator_for(seed: int, step: int, purpose: int = 0) -> torch.Generator:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:
-    """B crops; K objects seen through windows of equal shape.
+    """B crops, K objects seen through windows of equal shape, and S turned copies of crops with sizes.
 
     `known` is 1 where the target of a pixel is known. The `total_*` numbers count over the whole batch,
     also in a part of it, so that the parts' losses add up to the batch's.
@@ -46,6 +46,16 @@ class Batch:
     total_sizes: int
     total_centres: int
     total_objects: int
+    clean: Tensor  # (S, C, h, w): crops with sizes before they were re-lit, for the teacher
+    turned: Tensor  # (S, C, h, w): the same crops turned, zoomed and re-lit, for the student
+    matrices: Tensor  # (S, 2, 3): how they were turned
+    origin: Tensor  # (S,) long: the crop each was made from
+    total_turned: int
+
+    @property
+    def inputs(self) -> Tensor:
+        """All that goes through the network: the crops, then the turned ones."""
+        return torch.cat([self.images, self.turned]) if len(self.turned) else self.images
 
     def part(self, index: int, parts: int) -> Batch:
         """Every `parts`-th crop, beginning with `index`, and its objects."""
@@ -53,6 +63,7 @@ class Batch:
             return self
         crops = torch.arange(index, len(self.images), parts)
         mine = self.owner % parts == index
+        from_mine = self.origin % parts == index
         return replace(
             self,
             images=self.images[crops],
@@ -64,15 +75,20 @@ class Batch:
             corner=self.corner[mine],
             domain=self.domain[mine],
             rows=self.rows[mine],
+            clean=self.clean[from_mine],
+            turned=self.turned[from_mine],
+            matrices=self.matrices[from_mine],
+            origin=self.origin[from_mine] // parts,
         )
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device; bookkeeping indices follow."""
         moved = {
-            name: getattr(self, name).to(device)
-            for name in ("images", "target", "known", "owner", "size", "centre", "corner", "domain", "rows")
+            item.name: value.to(device)
+            for item in fields(self)
+            if isinstance(value := getattr(self, item.name), Tensor)
         }
-        return replace(self, **moved)
+        return replace(self, **moved)  # type: ignore[arg-type]  # only tensor fields are in it
 
     def through_windows(self, logits: Tensor) -> Tensor:
         """Cut the objects' windows out of ``(B, 1, h, w)`` logits: ``(K, 1, wh, ww)``, differentiable."""
@@ -136,6 +152,8 @@ class BatchSource:
     augment : bool
         Masks are flipped, turned, zoomed and re-lit; sizes only flipped and re-lit, because the biggest
         square that fits changes when an object turns.
+    turned : bool
+        Hand out a second, turned view of every crop with sizes, to learn the network's own masks on.
     one_object : bool
         A size speaks of the whole image instead of a window around its stamp.
     context : float
@@ -151,6 +169,7 @@ class BatchSource:
         sizes: int = 0,
         patch: int = 256,
         augment: bool = True,
+        turned: bool = False,
         one_object: bool = True,
         context: float = 1.0,
         seed: int = 0,
@@ -158,7 +177,8 @@ class BatchSource:
         self.dataset = dataset
         self.with_mask, self.with_size = dataset.masks if masks else (), dataset.sizes if sizes else ()
         self.masks, self.sizes = masks if self.with_mask else 0, sizes if self.with_size else 0
-        self.augment, self.one_object, self.context, self.seed = augment, one_object, context, seed
+        self.augment, self.turned, self.seed = augment, turned, seed
+        self.one_object, self.context = one_object, context
         used = (*self.with_mask, *self.with_size)
         self.side = tuple(min(patch, max(item.shape[axis] for item in used)) for axis in (0, 1))
         largest = max((float(item.objects[:, 0].max()) for item in self.with_size), default=0.0)
@@ -184,15 +204,27 @@ class BatchSource:
         target = torch.stack([crop[1] for crop in crops])
         known = torch.stack([crop[2] for crop in crops])
         objects = [crop[3] for crop in crops]
+        weak = torch.tensor([weak for _, weak in chosen])
         if self.augment:
-            weak = torch.tensor([weak for _, weak in chosen])
             matrices, flips = affine_matrices(weak, images.shape[2:], generator)
             images, target, known = warp(images, target, known, matrices)
-            objects = [
-                flip_centres(o, flip, images.shape[2:]) for o, flip in zip(objects, flips, strict=True)
-            ]
+            shape = images.shape[2:]
+            objects = [flip_centres(found, flip, shape) for found, flip in zip(objects, flips, strict=True)]
+        clean = images
+        if self.augment:
             images = relight(images, generator)
-        return self._assemble(images, target, known, objects, generator)
+        batch = self._assemble(images, target, known, objects, generator)
+        return self._with_turned(batch, clean, weak, generator) if self.turned else batch
+
+    def _with_turned(self, batch: Batch, clean: Tensor, weak: Tensor, generator: torch.Generator) -> Batch:
+        """Add a second view of the crops that carry sizes, turned and re-lit like crops with masks."""
+        origin = weak.nonzero()[:, 0]
+        clean = clean[origin]
+        matrices, _ = affine_matrices(torch.zeros(len(origin), dtype=torch.bool), clean.shape[2:], generator)
+        turned = relight(warp_images(clean, matrices), generator)
+        return replace(
+            batch, clean=clean, turned=turned, matrices=matrices, origin=origin, total_turned=len(origin)
+        )
 
     def _take(self, items: Sequence[Item], count: int, step: int, purpose: int) -> list[Item]:
         """`count` items of this step: shuffled epochs, joined end to end."""
@@ -291,6 +323,11 @@ class BatchSource:
             total_sizes=int((~size.isnan()).sum()),
             total_centres=int((~centre.isnan().any(-1)).sum()),
             total_objects=count,
+            clean=images[:0],
+            turned=images[:0],
+            matrices=torch.empty(0, 2, 3),
+            origin=torch.empty(0, dtype=torch.long),
+            total_turned=0,
         )
 
 

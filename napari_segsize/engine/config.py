@@ -120,7 +120,7 @@ class FineTuneConfig:
     steps: int = option(1500, "most training steps; stops earlier when validation no longer improves", min=1)
     recipe: str = option(
         "segsize",
-        "segsize: sizes, centres and the masks together; paper: sizes alone, as published",
+        "segsize: sizes, centres, masks and checked own masks together; paper: sizes alone, as published",
         choices=("segsize", "paper"),
     )
     learning_rate: float = option(
@@ -134,6 +134,13 @@ class FineTuneConfig:
     )
     centre_weight: float = option(
         1.0, "weight of the squared centre error, relative to the mean size", min=0.0, step=0.01
+    )
+    own_weight: float = option(
+        1.0,
+        "weight of the network's own masks where their size and centre agree with the stamp; "
+        "0 switches this off (segsize only)",
+        min=0.0,
+        step=0.01,
     )
     augment: bool = option(True, "flip and re-light images with sizes, also turn and zoom those with masks")
     objects: str = option(
@@ -192,6 +199,7 @@ class FineTuneConfig:
             "samples": 1,
             "mask_batch_size": 0,
             "centre_weight": 0.0,
+            "own_weight": 0.0,
             "augment": False,
             "learning_rate": 1e-4,
         }
@@ -201,7 +209,7 @@ class FineTuneConfig:
         """The settings as they act: the paper's recipe overrules what it does not have."""
         if self.recipe != "paper":
             return self
-        return replace(self, mask_batch_size=0, centre_weight=0.0, augment=False)
+        return replace(self, mask_batch_size=0, centre_weight=0.0, own_weight=0.0, augment=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,9 @@ class Run:
         self.trained, self.optimizer = self.fabric.setup(self.network, optimizer)
         decay = self.config.average
         self.average = (
-            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(decay)) if decay > 0 else None
+            AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(decay))  # type: ignore[no-untyped-call]
+            if decay > 0
+            else None
         )
 
     @property
@@ -216,16 +218,12 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
     world = run.fabric.world_size
     for index in range(run.parts):
         part = batch.part(index, run.parts).to(run.fabric.device)
-        terms = run.objective(run.trained(part.images), part, run.step + 1)
+        terms = run.objective(run.trained(part.inputs), part, run.step + 1, run.candidate)
         if not terms:
-            raise SegsizeError(
-                "The batch holds nothing to learn from. Add masks or sizes to the training images."
-            )
+            continue  # a part may hold nothing that is known
         total = torch.stack(list(terms.values())).sum()
         for name, term in {**terms, "total": total}.items():
-            losses[name] = losses.get(name, 0.0) + float(
-                run.fabric.all_reduce(term.detach(), reduce_op="sum")
-            )
+            losses[name] = losses.get(name, 0.0) + _summed(run, term)
         if not math.isfinite(losses["total"]):
             run.optimizer.zero_grad()
             odd = ", ".join(
@@ -237,7 +235,18 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
             )
         # processes average their gradients; the terms are shares of the whole batch's mean
         run.fabric.backward(total * world)
+    if not losses:
+        raise SegsizeError(
+            "The batch holds nothing to learn from. Add masks or sizes to the training images."
+        )
     return losses
+
+
+def _summed(run: Run, term: Tensor) -> float:
+    """A term added up over all processes."""
+    total = run.fabric.all_reduce(term.detach(), reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return float(total)
 
 
 def _copy_of(network: nn.Module) -> dict[str, Tensor]:

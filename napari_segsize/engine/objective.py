@@ -11,30 +11,41 @@ from torch.nn import functional
 
 from ..losses.centroid import centroid_loss
 from ..losses.size import size_loss
+from ..ops.centroid import centroid
+from ..ops.size import object_size
+from .augment import warp_masks
 from .batch import Batch, generator_for
 from .config import FineTuneConfig
 
-__all__ = ["Objective", "mask_objective", "size_objective"]
+__all__ = ["Objective", "checked_masks", "mask_objective", "size_objective"]
 
-Objective = Callable[[Tensor, Batch, int], dict[str, Tensor]]
+# logits of a batch's inputs, the batch, the step, and the running mean of the network, which teaches
+Objective = Callable[[Tensor, Batch, int, Callable[[Tensor], Tensor]], dict[str, Tensor]]
 
+_SIZE_STEP = 2  # px: sizes are even
 _NOISE = 3  # purpose of the random numbers: the batches use 0 to 2
 
 
-def mask_objective(logits: Tensor, batch: Batch, _step: int) -> dict[str, Tensor]:
+def mask_objective(
+    logits: Tensor, batch: Batch, _step: int, _teacher: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
     """Cross-entropy and soft Dice over the known pixels, averaged over the batch's masks."""
     total = max(batch.total_masks, 1)
-    known = batch.known.to(logits.dtype)
-    count = known.flatten(1).sum(1).clamp(min=1)
-    entropy = functional.binary_cross_entropy_with_logits(logits, batch.target, reduction="none")
+    entropy, dice = _against_masks(logits[: len(batch.images)], batch.target, batch.known)
+    return {"cross-entropy": entropy / total, "dice": dice / total}
+
+
+def _against_masks(logits: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and soft Dice over the known pixels of each crop, summed over the crops.
+
+    A crop without known pixels has Dice loss 0: nothing over nothing, smoothed.
+    """
+    weight = known.to(logits.dtype)
+    count = weight.flatten(1).sum(1).clamp(min=1)
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     dice = DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0)
-    probabilities = logits.sigmoid() * known
-    overlap = dice(probabilities, batch.target * known).flatten(1).sum(1)
-    # a crop without known pixels has Dice loss 0: nothing over nothing, smoothed
-    return {
-        "cross-entropy": ((entropy * known).flatten(1).sum(1) / count).sum() / total,
-        "dice": overlap.sum() / total,
-    }
+    overlap = dice(logits.sigmoid() * weight, target * weight)
+    return ((entropy * weight).flatten(1).sum(1) / count).sum(), overlap.sum()
 
 
 def size_objective(config: FineTuneConfig, reference: float) -> Objective:
@@ -50,9 +61,11 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
     """
     scale = 1.0 if config.recipe == "paper" else 1.0 / max(reference, 1.0) ** 2
 
-    def objective(logits: Tensor, batch: Batch, step: int) -> dict[str, Tensor]:
-        terms = mask_objective(logits, batch, step) if batch.total_masks else {}
-        windows = batch.through_windows(logits)
+    def objective(
+        logits: Tensor, batch: Batch, step: int, teacher: Callable[[Tensor], Tensor]
+    ) -> dict[str, Tensor]:
+        terms = mask_objective(logits, batch, step, teacher) if batch.total_masks else {}
+        windows = batch.through_windows(logits[: len(batch.images)])
         if batch.total_sizes and config.size_weight:
             noise = _logistic(config, batch, step).to(logits.device)
             value = size_loss(
@@ -71,9 +84,43 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
                 windows, batch.centre, sharpness=config.sharpness, mask=batch.domain, reduction="none"
             )
             terms["centre"] = config.centre_weight * scale * diagonal * value.sum() / batch.total_centres
+        if len(batch.turned) and config.own_weight:
+            target, known = checked_masks(batch, teacher)
+            turned = warp_masks(target, known, batch.matrices)
+            entropy, dice = _against_masks(logits[len(batch.images) :], *turned)
+            terms["own masks"] = config.own_weight * (entropy + dice) / batch.total_turned
         return terms
 
     return objective
+
+
+def checked_masks(batch: Batch, teacher: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Masks of the teacher on the crops with sizes, known where their size and centre agree with the stamp.
+
+    Size and centre cannot replace a mask, but they tell a right one from a wrong one: within an object's own
+    pixels the teacher's mask counts as known if its size is within 2 px (one step of the even sizes) and its
+    centroid within 1 px + 15 % of the size. An unknown centre is not asked for.
+
+    Returns
+    -------
+    target : (S, 1, h, w) float Tensor
+    known : (S, 1, h, w) bool Tensor
+    """
+    with torch.no_grad():
+        straight, mirrored = teacher(batch.clean), teacher(batch.clean.flip(-1)).flip(-1)
+        masks = straight.sigmoid() + mirrored.sigmoid() > 1
+        seen = torch.zeros_like(batch.images[:, :1], dtype=torch.bool)
+        seen[batch.origin] = masks
+        windows = batch.through_windows(seen) & batch.domain
+        fits = (object_size(windows) - batch.size).abs() <= _SIZE_STEP
+        away = (centroid(windows.float()) - batch.centre).square().sum(-1).sqrt()
+        fits &= ~(away > 1 + 0.15 * batch.size)  # NaN is not far
+        known = torch.zeros_like(seen)
+        height, width = batch.domain.shape[2:]
+        for k in fits.flatten().nonzero()[:, 0].tolist():
+            y, x = batch.corner[k].tolist()
+            known[batch.owner[k], :, y : y + height, x : x + width] |= batch.domain[k]
+        return masks.to(batch.target.dtype), known[batch.origin]
 
 
 def _logistic(config: FineTuneConfig, batch: Batch, step: int) -> Tensor:

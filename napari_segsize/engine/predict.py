@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
 import torch
-from monai.inferers import sliding_window_inference
+from monai.inferers.utils import sliding_window_inference
 from numpy.typing import NDArray
 from skimage.measure import label
 from torch import Tensor, nn
@@ -121,6 +121,8 @@ def predict(project: Project, config: PredictConfig | None = None) -> Generator[
     images = [image for image in project.images() if config.split in ("all", image.split)]
     if not images:
         raise SegsizeError(f"No image is in the part '{config.split}'. Add images, or choose another part.")
+    if config.folder:
+        _make(Path(config.folder))
     yield Started(
         stage="predict",
         device=describe(where),
@@ -136,7 +138,7 @@ def predict(project: Project, config: PredictConfig | None = None) -> Generator[
             for index in range(image.planes):
                 plane = PlaneRef(image.id, index)
                 found = probabilities(network, pixels(plane), where)
-                stack.append(label(found > config.threshold, connectivity=2).astype(np.int32))
+                stack.append(_instances(found > config.threshold))
                 yield Preview(plane=plane, probabilities=found)
         except SegsizeError as error:
             yield Notice(f"{error} Going on with the other images.")
@@ -153,12 +155,15 @@ def predict(project: Project, config: PredictConfig | None = None) -> Generator[
     )
 
 
-def batched(items: Sequence[Tensor], size: int) -> Generator[tuple[int, Tensor], None, None]:
-    """Neighbouring planes of equal shape, stacked: (index of the first, (n, C, H, W))."""
-    start = 0
-    while start < len(items):
-        stop = start + 1
-        while stop < len(items) and stop - start < size and items[stop].shape == items[start].shape:
-            stop += 1
-        yield start, torch.stack(list(items[start:stop]))
-        start = stop
+def _make(folder: Path) -> None:
+    """Make the folder before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SegsizeError(f"{folder}: cannot be made ({error.strerror}). Name another folder.") from error
+
+
+def _instances(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Number the connected pieces of a mask (foreground touches across corners)."""
+    numbers: NDArray[np.int32] = np.asarray(label(mask, connectivity=2), np.int32)  # type: ignore[no-untyped-call]
+    return numbers

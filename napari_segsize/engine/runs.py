@@ -97,6 +97,7 @@ def finetuning(
             sizes=config.batch_size,
             patch=config.patch,
             augment=config.augment,
+            turned=config.own_weight > 0,
             one_object=not several,
             context=config.context,
             seed=config.seed,

@@ -55,7 +55,8 @@ class SegmentationNet(nn.Module):
             widths = [width for amount in reversed(extra) for width in (0, amount)]
             padded = functional.pad(images, widths, mode="replicate")
         logits: Tensor = self.network(padded)
-        return logits[(..., *(slice(side) for side in sides))]
+        inside = (slice(None), slice(None), *(slice(side) for side in sides))
+        return logits[inside]
 
 
 def build_unet(
