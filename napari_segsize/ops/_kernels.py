@@ -102,10 +102,15 @@ def flips(mask: Bytes, background_outside: bool, volume: bool, sizes: Floats, ou
                     left = max(across, widest[x])
                     out[plane, z, y, x] = _float(2 * (left if mask[plane, z, y, x] else radius))
 
-        # Background to foreground. Without any background inside the image there is nothing to fill.
-        holes = _sum_background(mask[plane], sums)
-        if holes > 0:
-            _fill_single_holes(sums, holes, radius, limit, background_outside, volume, out[plane])
+        # Background to foreground. In an empty image every pixel becomes a first one, of size 2; without any
+        # background inside the image there is nothing to fill.
+        if radius == 0:
+            out[plane] = _float(2)
+            continue
+        if _sum_background(mask[plane], sums) > 0:
+            _fill_single_holes(
+                mask[plane], sums, rows[skip], spare, radius, limit, background_outside, volume, out[plane]
+            )
 
 
 @_kernel
@@ -285,53 +290,56 @@ def _sum_background(mask: Bytes, sums: Ints) -> np.int32:
 
 
 @_kernel
-def _count(sums: Ints, z0: int, z1: int, y0: int, y1: int, x0: int, x1: int) -> int:
-    """Background pixels in a box, ends excluded."""
-    z = z1 - 1
-    total = sums[z, y1, x1] - sums[z, y0, x1] - sums[z, y1, x0] + sums[z, y0, x0]
-    if z0 > 0:
-        z = z0 - 1
-        total -= sums[z, y1, x1] - sums[z, y0, x1] - sums[z, y1, x0] + sums[z, y0, x0]
-    return int(total)
-
-
-@_kernel
-def _count_around(sums: Ints, z: int, y: int, x: int, reach: int) -> int:
-    """Background pixels at most `reach` away."""
-    depth, height, width = sums.shape[0], sums.shape[1] - 1, sums.shape[2] - 1
-    return _count(
-        sums,
-        max(z - reach, 0),
-        min(z + reach + 1, depth),
-        max(y - reach, 0),
-        min(y + reach + 1, height),
-        max(x - reach, 0),
-        min(x + reach + 1, width),
-    )
-
-
-@_kernel
 def _fill_single_holes(
-    sums: Ints, holes: np.int32, radius: int, limit: int, background_outside: bool, volume: bool, out: Floats
+    mask: Bytes,
+    sums: Ints,
+    latest_z: Ints,
+    latest_y: Ints,
+    radius: int,
+    limit: int,
+    background_outside: bool,
+    volume: bool,
+    out: Floats,
 ) -> None:
     """Raise `out` at every background pixel whose filling leaves a pixel farther than `radius` from the rest.
 
     Such a pixel sees exactly one background pixel, the owner, in its window of that radius, and then lies as
-    far from the background as the second nearest one, `second`. Along a row `second` changes by at most 1,
-    and the pixels of one owner are neighbours: both are followed rather than searched, so the work is
-    linear.
+    far from the background as the second nearest one. Only the farthest of an owner's pixels counts, so each
+    is asked whether it beats the best before it: once, and once more for every step by which it does. The
+    owner is the background pixel that entered the window last, axis by axis: no search. `latest_z` and
+    `latest_y` remember it; they are the rows that held the distances, padding included, which are free by
+    now.
     """
-    depth, height, width = sums.shape[0], sums.shape[1] - 1, sums.shape[2] - 1
+    depth, height, width = mask.shape
     # Nearer to the edge, nothing can lie farther than `radius` from the outside.
     margin = radius if background_outside else 0
     margin_z = margin if volume else 0
     reach = min(radius, width)
     span = 2 * reach + 1
+    table, tall, wide = sums.reshape(-1), height + 1, width + 1
     line = np.zeros(width + span, np.int32)  # background left of x in the window's rows, from x = -reach
+    for y in range(height):
+        for x in range(width):
+            latest_z[y + 1, x + _PAD] = -1
+    entered_z = 0
     for z in range(margin_z, depth - margin_z):
         z0, z1 = max(z - radius, 0), min(z + radius + 1, depth)
+        while entered_z < z1:
+            for y in range(height):
+                for x in range(width):
+                    before = latest_z[y + 1, x + _PAD]
+                    latest_z[y + 1, x + _PAD] = before if mask[entered_z, y, x] else _int(entered_z)
+            entered_z += 1
+        for x in range(width):
+            latest_y[x + _PAD] = -1
+        entered_y = 0
         for y in range(margin, height - margin):
             y0, y1 = max(y - radius, 0), min(y + radius + 1, height)
+            while entered_y < y1:
+                for x in range(width):
+                    inside = latest_z[entered_y + 1, x + _PAD] >= z0
+                    latest_y[x + _PAD] = _int(entered_y) if inside else latest_y[x + _PAD]
+                entered_y += 1
             for x in range(width):
                 line[x + reach + 1] = _int(sums[z1 - 1, y1, x + 1] - sums[z1 - 1, y0, x + 1])
             if z0 > 0:
@@ -345,52 +353,42 @@ def _fill_single_holes(
                 single = _int(single + _int(_int(line[x + span] - line[x]) == _int(1)))
             if single == 0:
                 continue
-            second, owner_x, owner_y, owner_z = 0, -1, 0, 0
+            latest_x, entered_x = -1, 0
+            owner_x, owner_y, owner_z, best = -1, 0, 0, 0
+            above, below, far_above, far_below, placed = 0, 0, 0, 0, -1
             for x in range(margin, width - margin):
-                x0, x1 = max(x - radius, 0), min(x + radius + 1, width)
+                while entered_x < min(x + radius + 1, width):
+                    latest_x = entered_x if latest_y[entered_x + _PAD] >= y0 else latest_x
+                    entered_x += 1
                 if line[x + span] - line[x] != 1:
-                    second = 0
                     continue
-                if holes == 1:
-                    second = limit
-                elif second == 0 and x == margin:  # a new row may start anywhere
-                    low, high = radius + 1, limit
-                    while low < high:
-                        middle = (low + high + 1) // 2
-                        if _count_around(sums, z, y, x, middle - 1) <= 1:
-                            low = middle
-                        else:
-                            high = middle - 1
-                    second = low
-                else:
-                    second = max(second - 1, radius + 1)
-                    while second < limit and _count_around(sums, z, y, x, second) <= 1:
-                        second += 1
-                if owner_x < x0:
-                    owner_x, high = x0, x1 - 1
-                    while owner_x < high:
-                        middle = (owner_x + high) // 2
-                        if _count(sums, z0, z1, y0, y1, x0, middle + 1) > 0:
-                            high = middle
-                        else:
-                            owner_x = middle + 1
-                    owner_y, high = y0, y1 - 1
-                    while owner_y < high:
-                        middle = (owner_y + high) // 2
-                        if _count(sums, z0, z1, y0, middle + 1, owner_x, owner_x + 1) > 0:
-                            high = middle
-                        else:
-                            owner_y = middle + 1
-                    owner_z, high = z0, z1 - 1
-                    while owner_z < high:
-                        middle = (owner_z + high) // 2
-                        if _count(sums, z0, middle + 1, owner_y, owner_y + 1, owner_x, owner_x + 1) > 0:
-                            high = middle
-                        else:
-                            owner_z = middle + 1
-                gained = second
+                if latest_x != owner_x:
+                    owner_x, owner_y = latest_x, latest_y[latest_x + _PAD]
+                    owner_z = latest_z[owner_y + 1, owner_x + _PAD]
+                    best = max(int(out[owner_z, owner_y, owner_x]) // 2, radius + 1)
+                most = limit
                 if background_outside:
-                    gained = min(gained, x + 1, width - x, y + 1, height - y)
+                    most = min(limit, x + 1, width - x, y + 1, height - y)
                     if volume:
-                        gained = min(gained, z + 1, depth - z)
-                out[owner_z, owner_y, owner_x] = max(out[owner_z, owner_y, owner_x], _float(2 * gained))
+                        most = min(most, z + 1, depth - z)
+                while best < most:
+                    if best != placed:  # where the rows of a window of radius `best` begin in the table
+                        placed = best
+                        upto, under = min(z + best + 1, depth) - 1, max(z - best, 0) - 1
+                        end, begin = min(y + best + 1, height), max(y - best, 0)
+                        above, below = (upto * tall + end) * wide, (upto * tall + begin) * wide
+                        far_above, far_below = (under * tall + end) * wide, (under * tall + begin) * wide
+                    left, right = max(x - best, 0), min(x + best + 1, width)
+                    count = (
+                        table[above + right]
+                        - table[below + right]
+                        - table[above + left]
+                        + table[below + left]
+                    )
+                    if far_below >= 0:
+                        count -= table[far_above + right] - table[far_below + right]
+                        count += table[far_above + left] - table[far_below + left]
+                    if count > 1:
+                        break
+                    best += 1
+                out[owner_z, owner_y, owner_x] = _float(2 * best)
