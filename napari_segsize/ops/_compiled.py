@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Sharing costs about 0.1 ms: so many pixels a thread make it worth while.
-_DISTANCE_SHARE = 2**19
-_FLIP_SHARE = 2**17
+# Sharing costs about 0.1 ms, more on a busy machine: pixels a thread from which it is worth while (2 ms).
+_DISTANCE_SHARE = 2**21
+_FLIP_SHARE = 2**19
 
 
 @cache
