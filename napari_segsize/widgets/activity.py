@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from napari.utils import progress
 
 from napari_segsize.widgets.state import STAGES, State
@@ -9,15 +11,20 @@ from napari_segsize.widgets.state import STAGES, State
 __all__ = ["Activity"]
 
 
+PERIOD_S = 0.5
+
+
 class Activity:
     """One progress bar of napari's, alive as long as a job is. Used on the GUI thread only.
 
-    napari handles events while it draws such a bar, so anything may happen inside `show`, another `show` too.
+    napari handles events while it draws such a bar, so anything may happen inside `show`, another `show` too;
+    and that takes its time, so the bar moves twice a second at most.
     """
 
     def __init__(self) -> None:
         self._bar: progress | None = None
         self._showing = False
+        self._moved = 0.0
 
     def show(self, state: State) -> None:
         """Follow a state."""
@@ -52,4 +59,7 @@ class Activity:
             bar.total = state.steps
         if bar.desc.rstrip(": ") != text:
             bar.set_description(text)
-        bar.update(state.step - bar.n)
+        now = time.monotonic()
+        if now - self._moved >= PERIOD_S and bar.n != state.step:
+            self._moved = now
+            bar.update(state.step - bar.n)

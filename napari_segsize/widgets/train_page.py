@@ -306,7 +306,8 @@ def _facts(state: State) -> str:
 
 
 def _verdict(state: State) -> str:
-    assert state.comparison is not None
+    if state.comparison is None:
+        return ""
     rows = [row for row in state.comparison.rows if math.isfinite(row.iou)]
     text = f"On the same held-out images ({state.comparison.split})"
     if len(rows) < 2:
@@ -315,6 +316,8 @@ def _verdict(state: State) -> str:
     gain = rows[-1].iou - base.iou
     if rows[-1] is base:
         return f"{text}:"
+    if abs(gain) < 0.0005:
+        return f"{text}, <b>{rows[-1].name}</b> is as good as {base.name}."
     word = "better" if gain >= 0 else "worse"
     return f"{text}, <b>{rows[-1].name}</b> is {abs(gain):.3f} IoU {word} than {base.name}."
 

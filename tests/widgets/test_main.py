@@ -288,6 +288,11 @@ def test_the_end_is_a_table(opened, training, qtbot):
     assert page._table.item(1, 1).font().bold()
     assert "0.120 IoU better than masks only" in page._verdict.text()
     assert page.button.text() == "Train"
+    training.steps = 10_000
+    begin(qtbot, opened)  # the table of the last training goes
+    qtbot.waitUntil(lambda: page._table.isHidden())
+    opened.controller.stop()
+    ended(qtbot, opened)
 
 
 def test_settings_reach_the_training(opened, training, qtbot):
