@@ -169,7 +169,7 @@ def test_scrolling_over_a_form_changes_nothing(qtbot):
 def test_an_unknown_type_is_refused(qtbot):
     @dataclass(frozen=True, kw_only=True)
     class Odd:
-        places: tuple = option((), "where")  # noqa: RUF009  a field, as in engine.config
+        places: tuple = option((), "where")
 
     with pytest.raises((ValueError, NameError)):
         Form(Odd)
