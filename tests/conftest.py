@@ -20,6 +20,8 @@ _HOME = tempfile.TemporaryDirectory(prefix="segsize-tests-", ignore_cleanup_erro
 os.environ["NAPARI_CONFIG"] = str(Path(_HOME.name) / "napari.yaml")
 os.environ["XDG_CONFIG_HOME"] = _HOME.name  # the list of recent projects
 os.environ.setdefault("NAPARI_CATCH_ERRORS", "0")
+# Before torch is imported: its threads wait by spinning, which on a busy machine costs more than they give.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

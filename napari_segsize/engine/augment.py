@@ -1,7 +1,7 @@
 """Random changes of a batch: geometry through MONAI's batched affine layer, and re-lighting.
 
-Flips keep an object's size; turning or zooming it does not keep the biggest square that fits. Crops
-that carry sizes are therefore only flipped and re-lit, crops with masks are also turned, shifted and zoomed.
+Turning or zooming an object does not keep the biggest square that fits in it. Crops that carry sizes are
+therefore flipped at most, crops with masks are also turned, shifted and zoomed.
 """
 
 from __future__ import annotations

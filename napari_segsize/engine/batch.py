@@ -151,7 +151,7 @@ class BatchSource:
         Largest crop side.
     augment : bool
         Masks are flipped, turned, zoomed and re-lit; sizes only flipped and re-lit, because the biggest
-        square that fits changes when an object turns.
+        square that fits changes when an object turns. With `turned`, sizes are not flipped either.
     turned : bool
         Hand out a second, turned view of every crop with sizes, to learn the network's own masks on.
     one_object : bool
@@ -207,6 +207,9 @@ class BatchSource:
         weak = torch.tensor([weak for _, weak in chosen])
         if self.augment:
             matrices, flips = affine_matrices(weak, images.shape[2:], generator)
+            if self.turned:  # the teacher looks at these crops: leave them as the images lie
+                matrices = torch.where(weak[:, None, None], torch.eye(2, 3), matrices)
+                flips = flips & ~weak[:, None]
             images, target, known = warp(images, target, known, matrices)
             shape = images.shape[2:]
             objects = [flip_centres(found, flip, shape) for found, flip in zip(objects, flips, strict=True)]

@@ -91,6 +91,14 @@ class PretrainConfig:
     )
     batch_size: int = option(32, "images in one step", min=1)
     augment: bool = option(True, "flip, turn, shift, zoom and re-light the images at random")
+    warm_up: int = option(0, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
+    clip: float = option(
+        0.0,
+        "longest gradient: shortens the steps of odd images; 0 switches it off",
+        min=0.0,
+        step=0.1,
+        advanced=True,
+    )
     validate_every: int = option(50, "steps between two looks at the validation images", min=1, advanced=True)
     patience: int = option(
         10, "validations without improvement before stopping; 0 never stops early", min=0, advanced=True
@@ -117,7 +125,7 @@ class PretrainConfig:
 class FineTuneConfig:
     """How a pre-trained network goes on learning from object sizes."""
 
-    steps: int = option(1500, "most training steps; stops earlier when validation no longer improves", min=1)
+    steps: int = option(1000, "most training steps; stops earlier when validation no longer improves", min=1)
     recipe: str = option(
         "segsize",
         "segsize: sizes, centres, masks and checked own masks together; paper: sizes alone, as published",
@@ -167,6 +175,14 @@ class FineTuneConfig:
     context: float = option(
         1.0, "half side of a stamp's window, in object sizes", min=0.5, max=8.0, step=0.1, advanced=True
     )
+    warm_up: int = option(50, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
+    clip: float = option(
+        1.0,
+        "longest gradient: shortens the steps of odd images; 0 switches it off",
+        min=0.0,
+        step=0.1,
+        advanced=True,
+    )
     validate_every: int = option(50, "steps between two looks at the validation images", min=1, advanced=True)
     patience: int = option(
         10, "validations without improvement before stopping; 0 never stops early", min=0, advanced=True
@@ -200,6 +216,8 @@ class FineTuneConfig:
             "mask_batch_size": 0,
             "centre_weight": 0.0,
             "own_weight": 0.0,
+            "warm_up": 0,
+            "clip": 0.0,
             "augment": False,
             "learning_rate": 1e-4,
         }

@@ -37,7 +37,8 @@ def describe(device: str | torch.device = "auto") -> str:
         return torch.cuda.get_device_name(where)
     if where.type == "mps":
         return "Apple GPU"
-    return f"CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def memory_mb(device: torch.device | None = None) -> float:

@@ -20,8 +20,9 @@ from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
 from .predict import logits_of, model_file
 
-__all__ = ["compare", "evaluate", "row_name", "score", "score_network"]
+__all__ = ["ROWS", "compare", "evaluate", "row_name", "score", "score_network"]
 
+ROWS = ("masks only", "+ sizes as in the paper", "+ sizes and centres")
 _BATCH_PIXELS = 64 * 48 * 32 * 4  # planes looked at together: enough to be fast, little enough to stop soon
 
 
@@ -48,6 +49,7 @@ def score_network(
     """
     found: dict[str, list[Tensor]] = {"iou": [], "dice": [], "size_error": []}
     items = sorted(dataset.items, key=lambda item: item.shape)
+    yield Validating(stage=stage, done=0, total=len(items))  # the first look may compile for seconds
     for batch in _batches(items):
         images = torch.stack([dataset.pixels(item.plane) for item in batch]).to(device)
         masks = (logits_of(network, images) > 0).cpu()
@@ -99,10 +101,10 @@ def _error_in_windows(mask: Tensor, item: Item, context: float) -> Tensor:
 
 
 def row_name(model: ModelRecord) -> str:
-    """What a model learned from, for tables."""
+    """What a model learned from, for tables; one of `ROWS`."""
     if model.stage == "pretrain":
-        return "masks only"
-    return "+ sizes (paper)" if model.config.get("recipe") == "paper" else "+ sizes and centres"
+        return ROWS[0]
+    return ROWS[1] if model.config.get("recipe") == "paper" else ROWS[2]
 
 
 def compare(
@@ -140,7 +142,7 @@ def compare(
 
 
 def _chosen(project: Project, config: EvaluateConfig) -> list[ModelRecord]:
-    """The models asked for; by default the newest of every kind."""
+    """The models asked for; by default the current one, and the newest of every other kind."""
     if config.models.strip():
         try:
             numbers = [int(part) for part in config.models.split(",")]
@@ -149,9 +151,10 @@ def _chosen(project: Project, config: EvaluateConfig) -> list[ModelRecord]:
                 f"models: expected numbers separated by commas, got {config.models!r}, for example 1,3."
             ) from error
         return [model_file(project, number) for number in numbers]
+    current = model_file(project)
     newest = {row_name(model): model for model in sorted(project.models(), key=lambda model: model.id)}
-    order = ("masks only", "+ sizes (paper)", "+ sizes and centres")
-    return [newest[name] for name in order if name in newest] or [model_file(project)]
+    newest[row_name(current)] = current
+    return [newest[name] for name in ROWS if name in newest]
 
 
 def evaluate(project: Project, config: EvaluateConfig | None = None) -> Generator[Event, None, None]:

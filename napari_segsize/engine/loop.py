@@ -204,6 +204,10 @@ def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
             run.parts = min(run.parts * 2, len(batch.images))
             size = -(-len(batch.images) // run.parts)
             yield Notice(f"Out of memory: going on with {size} images at a time.")
+    if run.config.clip:
+        fabric.clip_gradients(run.trained, run.optimizer, max_norm=run.config.clip, error_if_nonfinite=False)
+    for group in run.optimizer.param_groups:
+        group["lr"] = run.config.learning_rate * min(1.0, (run.step + 1) / max(run.config.warm_up, 1))
     run.optimizer.step()
     run.optimizer.zero_grad()
     if run.average is not None:

@@ -148,7 +148,7 @@ def test_a_large_plane_is_looked_at_through_a_window():
 def test_it_stops_when_asked():
     labels = plane()
     labels[3:9, 4:10] = 1
-    answers = iter([False] * 3)
+    answers = iter([False] * 3)  # for the object, for the view, for n = 1
     seen = list(inspect_steps(labels, samples=(1, 100_000_000), stopped=lambda: next(answers, True)))
     assert [list(each.gradients) for each in seen] == [[], [1]]
 
@@ -175,3 +175,9 @@ def test_other_shapes_are_refused(wrong):
 def test_logits_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="logits"):
         inspect_plane(plane(), logits=np.zeros((2, 2), np.float32))
+
+
+def test_a_view_that_was_stopped_half_way_is_not_shown():
+    labels = plane()
+    labels[3:9, 4:10] = 1
+    assert list(inspect_steps(labels, stopped=lambda: True)) == []
