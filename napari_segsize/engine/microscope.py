@@ -181,6 +181,8 @@ def inspect_steps(
     logits = _as_logits(plane, labels, logits, confidence)
     view = _measured(labels, _sigmoid(logits), stopped)
     view = _focused(view, focus, target)
+    if stopped():
+        return  # some objects may be missing
     yield view
     if view.focus == 0:
         return

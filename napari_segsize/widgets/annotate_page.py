@@ -26,6 +26,7 @@ from napari_segsize.project.annotation import PlaneRef, SizeStamp
 from napari_segsize.widgets.clash import clashes
 from napari_segsize.widgets.keys import SHORTCUTS
 from napari_segsize.widgets.said_table import SaidTable
+from napari_segsize.widgets.sentence import Sentence
 from napari_segsize.widgets.size_entry import SizeEntry
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class AnnotatePage(QWidget):
         super().__init__(parent)
         self._controller, self._layers = controller, layers
         self._drawn: tuple[Any, ...] = ()
-        self.where, self.hint, self.clash = (_sentence(name) for name in ("where", "hint", "clash"))
+        self.where, self.hint, self.clash = (Sentence(name) for name in ("where", "hint", "clash"))
         self.clash.setStyleSheet("color: #ff9f43;")
         self.entry, self.said, self.source = SizeEntry(), SaidTable(), QComboBox()
         self.tools = QButtonGroup(self)
@@ -113,8 +114,7 @@ class AnnotatePage(QWidget):
             row.addWidget(self._tool_button(tool))
         layout.addLayout(row)
         layout.addWidget(self.entry)
-        about = _sentence("what_is_a_size")
-        about.setText(_WHAT)
+        about = Sentence("what_is_a_size", _WHAT)
         about.setEnabled(False)
         layout.addWidget(about)
         return box
@@ -271,13 +271,6 @@ class AnnotatePage(QWidget):
     def _tell(self, sentence: str) -> None:
         self.hint.setText(sentence)
         self.hint.setVisible(bool(sentence))
-
-
-def _sentence(name: str) -> QLabel:
-    label = QLabel()
-    label.setObjectName(name)
-    label.setWordWrap(True)
-    return label
 
 
 def _where(state: State) -> str:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import QSize, Qt, Signal
-from qtpy.QtGui import QIcon, QImage, QPixmap
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QToolButton, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QImage, QMouseEvent, QPixmap
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_segsize.widgets.overlays import DIVERGING, limit_of
 
@@ -32,47 +32,80 @@ class GradientStrip(QWidget):
     def __init__(self, samples: Sequence[int], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.samples = samples[-1]
-        self.buttons: dict[int, QToolButton] = {}
-        group, layout = QButtonGroup(self), QHBoxLayout(self)
+        self.pictures = {n: _Picture(n) for n in samples}
+        layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for n in samples:
-            button = QToolButton()
-            button.setCheckable(True)
-            button.setIconSize(QSize(_SIDE, _SIDE))
-            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-            button.setText(f"n = {n}\n")
-            button.setToolTip(
-                f"The average over {n} sampled mask{'' if n == 1 else 's'}. Click to see it on the image."
-            )
-            button.clicked.connect(partial(self._on_clicked, n))
-            group.addButton(button)
-            layout.addWidget(button, 1)
-            self.buttons[n] = button
-        self.buttons[self.samples].setChecked(True)
+        layout.setSpacing(2)
+        for n, picture in self.pictures.items():
+            picture.clicked.connect(partial(self._on_clicked, n))
+            picture.mark(n == self.samples)
+            layout.addWidget(picture, 1)
 
     def show_gradients(self, seen: Inspection, n: int) -> None:
         """Draw the one that is new; the others keep their picture."""
         mask = seen.labels[seen.window.slices] == seen.focus
-        button = self.buttons[n]
-        button.setIcon(QIcon(_pixmap(painted(seen.gradients[n], mask))))
-        button.setText(f"n = {n}\n±{limit_of(seen.gradients[n]):.3g}")
+        self.pictures[n].show_picture(painted(seen.gradients[n], mask), f"±{limit_of(seen.gradients[n]):.3g}")
 
     def wait(self, *, keep: bool) -> None:
         """Say that new pictures are being made; `keep` the old ones until then."""
-        for n, button in self.buttons.items():
-            button.setText(f"n = {n}\n…")
-            if not keep:
-                button.setIcon(QIcon())
+        for picture in self.pictures.values():
+            picture.wait("…", keep=keep)
 
     def clear(self) -> None:
         """Take the pictures away."""
-        self.wait(keep=False)
-        for n, button in self.buttons.items():
-            button.setText(f"n = {n}\n")
+        for picture in self.pictures.values():
+            picture.wait("", keep=False)
 
-    def _on_clicked(self, n: int, _checked: bool = False) -> None:
+    def _on_clicked(self, n: int) -> None:
         self.samples = n
+        for number, picture in self.pictures.items():
+            picture.mark(number == n)
         self.chosen.emit(n)
+
+
+class _Picture(QFrame):
+    """A picture, the number of samples, and what the full colours stand for."""
+
+    clicked = Signal()
+
+    def __init__(self, n: int) -> None:
+        super().__init__()
+        self._n = n
+        self.image, self.caption = QLabel(), QLabel()
+        self.image.setFixedHeight(_SIDE)
+        for label in (self.image, self.caption):
+            label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setObjectName(f"n{n}")
+        self.setToolTip(
+            f"The average over {n} sampled mask{'' if n == 1 else 's'}. Click to see it on the image."
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(2, 2, 2, 2)
+        layout.setSpacing(1)
+        layout.addWidget(self.image)
+        layout.addWidget(self.caption)
+        self.wait("", keep=False)
+
+    def mark(self, chosen: bool) -> None:
+        """Frame the chosen one."""
+        colour = "#4f6bd8" if chosen else "transparent"
+        self.setStyleSheet(f"#{self.objectName()} {{ border: 2px solid {colour}; }}")
+
+    def show_picture(self, picture: NDArray[np.uint8], scale: str) -> None:
+        """Draw."""
+        self.image.setPixmap(_pixmap(picture))
+        self.caption.setText(f"n = {self._n}\n{scale}")
+
+    def wait(self, sign: str, *, keep: bool) -> None:
+        """Write `sign` where the scale was."""
+        self.caption.setText(f"n = {self._n}\n{sign}")
+        if not keep:
+            self.image.clear()
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:  # noqa: N802  Qt's name
+        """Choose this one."""
+        super().mousePressEvent(event)
+        self.clicked.emit()
 
 
 def painted(gradient: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -95,5 +128,5 @@ def _pixmap(picture: NDArray[np.uint8]) -> QPixmap:
     image = QImage(picture.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
     pixmap = QPixmap.fromImage(image)  # copies, so the bytes may go
     return pixmap.scaled(
-        2 * _SIDE, 2 * _SIDE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.FastTransformation
+        _SIDE, _SIDE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation
     )

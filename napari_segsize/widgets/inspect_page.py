@@ -26,6 +26,7 @@ from napari_segsize.widgets.gradient_strip import GradientStrip
 from napari_segsize.widgets.microscope_job import Looked, Microscope, Request
 from napari_segsize.widgets.object_table import ObjectTable, entered_sizes
 from napari_segsize.widgets.overlays import INSPECTED
+from napari_segsize.widgets.sentence import Sentence
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -39,6 +40,7 @@ __all__ = ["InspectPage"]
 
 SAMPLES = (1, 8, 64, 512)
 _PERIOD_MS = 120
+_LONGEST_MS = 600  # the first drawing also compiles shaders and says nothing about the next
 _AUTO, _PREDICTION = "The layer I work on", "Prediction"
 _PARTS = {
     "distance": (
@@ -94,9 +96,9 @@ class InspectPage(QWidget):
         self.checks = {role: QCheckBox(title) for role, (title, _) in _PARTS.items()}
         self.table, self.strip = ObjectTable(), GradientStrip(SAMPLES)
         self.about, self.sampled, self.assumed = (
-            _sentence("about"),
-            _sentence("sampled"),
-            _sentence("assumed"),
+            Sentence("about"),
+            Sentence("sampled"),
+            Sentence("assumed"),
         )
         self._build()
         self._connect()
@@ -151,8 +153,7 @@ class InspectPage(QWidget):
         for role, check in self.checks.items():
             check.setObjectName(role)
             layout.addWidget(check)
-            text = _sentence(f"{role}_text")
-            text.setText(_PARTS[role][1])
+            text = Sentence(f"{role}_text", _PARTS[role][1])
             text.setIndent(20)
             text.setEnabled(False)
             layout.addWidget(text)
@@ -266,6 +267,8 @@ class InspectPage(QWidget):
                 "Paint a mask, predict, or add a Labels layer: there is nothing to look at yet."
             )
             return
+        if self._looked is None and self._state is not None and self._state.engine == "loading":
+            self.assumed.setText("Waiting for torch, which is being loaded in the background …")
         layer, probabilities = chosen
         plane, index = self._layers.plane_of(layer)
         preview = self._layers.preview
@@ -295,7 +298,10 @@ class InspectPage(QWidget):
     def _on_looked(self, looked: Looked) -> None:
         if not self.isVisible():
             return
-        first, self._looked = self._looked is None, looked
+        first, before, self._looked = self._looked is None, self._looked, looked
+        if before is not None and _layer_of(before) is not _layer_of(looked):
+            self._layers.remove_inspection()  # what is drawn lies above the layer that it explains
+            self._focus = None
         seen = looked.seen
         if not seen.objects:
             self._say_nothing("There is no object on this image.")
@@ -317,9 +323,9 @@ class InspectPage(QWidget):
         self.assumed.setText(self._assumption(looked))
         self._draw(only=tuple(role for role in INSPECTED if role != "gradient"))
         # A slow screen gets fewer pictures a second, so that painting stays fluent.
-        self._timer.setInterval(max(_PERIOD_MS, 4 * int(self._clock.elapsed())))
-        if first and self.target.value() == 0 and entered.get(seen.focus, seen.target) != seen.target:
-            self._on_changed()  # now it is known which stamp belongs to the object in focus
+        self._timer.setInterval(min(max(_PERIOD_MS, 3 * int(self._clock.elapsed())), _LONGEST_MS))
+        if self.target.value() == 0 and entered.get(seen.focus, seen.target) != seen.target:
+            self._look()  # only now is it known which stamp belongs to the object in focus
 
     def _assumption(self, looked: Looked) -> str:
         real = np.issubdtype(looked.request.plane.dtype, np.floating)
@@ -349,6 +355,11 @@ class InspectPage(QWidget):
         )
 
 
+def _layer_of(looked: Looked) -> Layer | None:
+    where = looked.request.where
+    return where.layer if isinstance(where, _Place) else None
+
+
 def _about_samples(looked: Looked) -> str:
     seen = looked.seen
     if not seen.sampled_sizes or seen.focused is None:
@@ -358,10 +369,3 @@ def _about_samples(looked: Looked) -> str:
     text = f"Object {seen.focus}: size {size:g} px, pulled towards {target:g} px. "
     text += f"{n} sampled mask{' has' if n == 1 else 's have'} a mean size of {mean:.1f} px"
     return text + (": stray pixels make it smaller than the mask's." if mean < size - 1 else ".")
-
-
-def _sentence(name: str) -> QLabel:
-    label = QLabel()
-    label.setObjectName(name)
-    label.setWordWrap(True)
-    return label

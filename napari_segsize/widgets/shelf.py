@@ -18,7 +18,9 @@ KEY = "napari-segsize"
 """The metadata entry that makes a layer ours; its value is the layer's role."""
 
 _BELOW = (
-    "image", "prediction", "mask", "distance", "gradient", "outline", "squares", "centres", "stamps", "cursor",
+    "image", "prediction", "mask",
+    "distance", "gradient", "outline", "squares", "centres",
+    "stamps", "cursor",
 )  # fmt: skip
 """Drawing order of layers that we add, from below; the user may reorder them afterwards."""
 

@@ -79,7 +79,7 @@ def test_sizes_squares_and_gradients_of_the_mask(page, qtbot):
     low, high = layers["Size gradient"].contrast_limits
     assert low == -high
     assert "±4" in page.assumed.text()
-    assert all(not button.icon().isNull() for button in page.strip.buttons.values())
+    assert all(not each.image.pixmap().isNull() for each in page.strip.pictures.values())
 
 
 def test_it_follows_the_brush(page, qtbot):
@@ -121,7 +121,7 @@ def test_a_prediction_speaks_for_itself(page, qtbot):
     page.layers.show_preview(PlaneRef(1), probs)
     qtbot.waitUntil(lambda: page.source.findText("Prediction") >= 0, timeout=5000)
     page.source.setCurrentIndex(page.source.findText("Prediction"))
-    settled(page, qtbot, "Object 1: size 10 px")
+    settled(page, qtbot, "Object 1: size 10 px, pulled towards 18 px")
     assert "own probabilities" in page.assumed.text()
     assert not page.confidence.isEnabled()
     page.source.setCurrentIndex(page.source.findText("Mask"))
