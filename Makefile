@@ -74,8 +74,8 @@ dist: $(INSTALLED) ## wheel and sdist, and the wheel in a clean environment
 	$(BIN)/python -m build --no-isolation --outdir dist .
 	scripts/check-wheel.sh $(BIN)/python dist/*.whl
 
-bench: $(INSTALLED) ## the figures of docs/benchmarks.md (long)
-	$(BIN)/python -m benchmarks
+bench: $(INSTALLED) ## the figures of docs/benchmarks.md (hours): make bench DATA=folder
+	$(BIN)/python -m benchmarks $(DATA)
 
 format: $(INSTALLED) ## ruff: mend what it can
 	$(BIN)/ruff check --fix-only .
