@@ -73,7 +73,9 @@ def main() -> None:
                     times[name].append(seconds)
     base = times["supervised"]
     print(
-        f"torch {torch.__version__}, {torch.get_num_threads()} threads, model {options.model}, batch 64 x 48 x 32"
+        print(
+            f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.model}, batch 64 x 48 x 32"
+        )
     )
     print("| loss | ms a batch (median) | over supervised | quartiles of paired ratios |")
     print("|---|---|---|---|")

@@ -2,9 +2,9 @@
 
     xvfb-run -a python benchmarks/heartbeat.py [--seconds 60]
 
-The real widget in a real viewer, with the bundled slices, trains with its curves and its live preview. A beat
-that comes late means that something held the window's thread; a gap is the time between two beats. The same is
-measured before training starts, which tells what the machine itself does.
+The real widget in a real viewer, with the bundled slices, trains with its curves and its live preview. A
+beat that comes late means that something held the window's thread; a gap is the time between two beats. The
+same is measured before training starts, which tells what the machine itself does.
 """
 
 from __future__ import annotations
