@@ -72,11 +72,8 @@ def main() -> None:
                 if round_:  # the first round compiles and warms up
                     times[name].append(seconds)
     base = times["supervised"]
-    print(
-        print(
-            f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.model}, batch 64 x 48 x 32"
-        )
-    )
+    threads = torch.get_num_threads()
+    print(f"torch {torch.__version__}, {threads} threads, network {options.model}, batch 64 x 48 x 32")
     print("| loss | ms a batch (median) | over supervised | quartiles of paired ratios |")
     print("|---|---|---|---|")
     for name, values in times.items():
