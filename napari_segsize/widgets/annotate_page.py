@@ -30,6 +30,7 @@ from napari_segsize.widgets.sentence import Sentence
 from napari_segsize.widgets.size_entry import SizeEntry
 
 if TYPE_CHECKING:
+    from napari_segsize.project.project import Project
     from napari_segsize.widgets.controller import Controller
     from napari_segsize.widgets.layers import SegsizeLayers
     from napari_segsize.widgets.state import State
@@ -202,7 +203,7 @@ class AnnotatePage(QWidget):
 
     def _on_stamps(self, plane: PlaneRef, put: Sequence[SizeStamp], gone: Sequence[str]) -> None:
         project = self._controller.project
-        if project is None:
+        if project is None or not self._is_of(project):
             return
         # What others have said about the plane meanwhile, and sizes without a place, stay.
         new = {stamp.object: stamp for stamp in put}
@@ -215,7 +216,12 @@ class AnnotatePage(QWidget):
             self._layers.show_plane(project, plane)
 
     def _on_mask(self, plane: PlaneRef, labels: NDArray[np.int32]) -> None:
-        self._controller.put_mask(plane, labels)
+        if self._controller.project is None or self._is_of(self._controller.project):
+            self._controller.put_mask(plane, labels)
+
+    def _is_of(self, project: Project) -> bool:
+        """Whether the layers show this project, and not still the one that was left a moment ago."""
+        return self._layers.project_file in (None, project.file)
 
     def _on_unsaved(self) -> None:
         self._controller.update(message="Painting: not saved yet.", error="")

@@ -22,6 +22,7 @@ from napari_segsize.widgets.stamps import Stamps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from napari.layers import Labels, Layer
     from napari.viewer import Viewer
@@ -71,6 +72,7 @@ class SegsizeLayers:
         self.viewer = viewer
         self._closed = False
         self._plane: PlaneRef | None = None
+        self.project_file: Path | None = None  # whose plane is shown: its number means nothing elsewhere
         self._preview: tuple[PlaneRef, NDArray[np.float32]] | None = None
         self._shelf = Shelf(viewer)
         self._pictures = Pictures(self._shelf)
@@ -130,6 +132,7 @@ class SegsizeLayers:
             When the image has vanished, has changed or cannot be read.
         """
         self.flush()
+        self.project_file = project.file
         shown, base = self._pictures.record, self._pictures.base
         try:
             if shown is None or shown.id != plane.image or base is None:
@@ -158,7 +161,7 @@ class SegsizeLayers:
         self._overlays.remove_inspection()
         self._shelf.remove("cursor")
         self._pictures.clear()
-        self._plane = None
+        self._plane = self.project_file = None
 
     def image_layers_for_add(self) -> tuple[LayerImage, ...]:
         """Return the selected image layers of the user's as pixels for a project; say why one is left out."""

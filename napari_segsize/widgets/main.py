@@ -156,9 +156,11 @@ class _Farewell:
 
     def __call__(self, _widget: object = None) -> None:
         self._controller.state_changed.disconnect()
-        self._controller.dispose()
-        self._layers.close()
-        self._activity.close()
+        try:
+            self._layers.close()  # it saves the last stroke, for which the project has to be open
+        finally:
+            self._controller.dispose()
+            self._activity.close()
 
 
 def _show_crash(error: BaseException) -> None:

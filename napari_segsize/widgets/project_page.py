@@ -197,12 +197,14 @@ class ProjectPage(QWidget):
             self, "New project: name its folder", str(start), "", "", QFileDialog.Option.ShowDirsOnly
         )
         if name:
+            self._layers.flush()  # what is painted belongs to the project that is left
             self._controller.create_project(name)
 
     def _on_open(self) -> None:
         start = self._folder.parent if self._folder is not None else read_preferences().start_folder
         folder = QFileDialog.getExistingDirectory(self, "Open a project's folder", str(start))
         if folder:
+            self._layers.flush()  # what is painted belongs to the project that is left
             self._controller.open_project(folder)
 
     def _on_recent_shown(self) -> None:
@@ -218,6 +220,7 @@ class ProjectPage(QWidget):
                 nothing.setEnabled(False)
 
     def _on_recent(self, folder: Path, _checked: bool = False) -> None:
+        self._layers.flush()  # what is painted belongs to the project that is left
         self._controller.open_project(folder)
 
     def _on_add_layers(self) -> None:
