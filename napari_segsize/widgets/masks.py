@@ -160,7 +160,7 @@ class Masks:
             layer.events,
             {
                 "paint": self._on_changed,
-                "data": self._on_changed,
+                "data": self._on_data,
                 "set_data": self._on_changed,
                 "labels_update": self._on_changed,
                 "mode": self._on_mode,
@@ -170,9 +170,15 @@ class Masks:
     def _differs(self, number: int) -> bool:
         """Whether a plane holds something that is not on disk."""
         layer = self.layer
-        if layer is None or number not in self._touched:
-            return False
+        if layer is None or number not in self._touched or number >= len(self._known):
+            return False  # the last: while another image is being put on screen
         return not np.array_equal(self._plane(layer, number), self._known[number])
+
+    def _on_data(self) -> None:
+        """Another program has put labels into the layer: of any plane."""
+        if not self._quiet:
+            self._touched.update(range(len(self._known)))
+        self._on_changed()
 
     def _on_changed(self) -> None:
         """Pixels may have changed: by a stroke, or by what announces a redraw only. Or the slice has."""
