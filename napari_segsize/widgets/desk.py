@@ -115,12 +115,14 @@ class Desk:
         controller = self._controller
         if run.detached:
             controller.update(job="idle")
+            if controller.state.folder is not None:  # until now there was nothing to say about Resume
+                self.look(controller.state.folder)
             return
-        changes: dict[str, Any] = {"job": "idle", "seconds_left": None, "checking": ""}
+        controller.update(job="idle", seconds_left=None, checking="")
         if error is None:
-            controller.reload(**changes, **self._ended(run))
+            controller.reload(**self._ended(run))
         else:
-            controller.reload(**changes)
+            controller.reload()
             self._failed(run, error)
         if run.stage in TRAINING and controller.state.folder is not None:
             self.look(controller.state.folder)
@@ -129,6 +131,8 @@ class Desk:
         state = self._controller.state
         if not run.stopping:
             return {"resumable": None, "message": state.message}
+        if state.ended is not None and state.ended.stage == state.stage:  # done before Stop was heard
+            return {"resumable": None, "message": after(state, state.ended).message}
         if state.stage in TRAINING and state.step:
             left = runs.Resume(stage=state.stage, step=state.step, steps=state.steps)
             return {
@@ -210,7 +214,9 @@ class Desk:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on whatever device; without importing torch to ask."""
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "out of memory" in str(error).lower()
+    if names & {"OutOfMemoryError", "MemoryError"} or "out of memory" in str(error).lower():
+        return True
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)  # the engine's own sentence
 
 
 def _ignore(_error: BaseException | None) -> None:

@@ -6,6 +6,7 @@ A run shares nothing with the window but a `Watch`. torch and MONAI are imported
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -168,16 +169,15 @@ def training(
     device.leave_one_core(threads)
     with Project.open(folder) as project:
         left = stages.resumable(project) if resume else None
-        if what != "finetune" and not (left is not None and left.stage == "finetune"):
-            resumed = left is not None and left.stage == "pretrain"
-            yield from stages.pretrain(project, pretrain, resume=resumed, preview=watch)
-            left = None
-        if what == "pretrain":
+        stopped = None if left is None else left.stage  # goes on first, whatever else is asked for
+        if stopped == "pretrain" or (stopped is None and what != "finetune"):
+            yield from stages.pretrain(project, pretrain, resume=stopped == "pretrain", preview=watch)
+        if what == "pretrain" and stopped != "finetune":
             return
         if what == "both" and not _has_sizes(project):
             yield Notice("Learned from the masks. Stamp some sizes and train again to see what they add.")
             return
-        yield from stages.finetune(project, finetune, resume=left is not None, preview=watch)
+        yield from stages.finetune(project, finetune, resume=stopped == "finetune", preview=watch)
 
 
 def _has_sizes(project: Project) -> bool:
@@ -253,8 +253,15 @@ def segmenting(folder: Path, config: PredictConfig) -> Run:
     """Segment many images with the current model."""
     from napari_segsize.engine.predict import predict
 
-    with Project.open(folder) as project:
-        yield from predict(project, config)
+    done = steps = 0
+    with Project.open(folder) as project, closing(predict(project, config)) as events:
+        for event in events:
+            yield event
+            if isinstance(event, Started):
+                steps = event.steps
+            elif isinstance(event, Preview):  # a window may leave pictures out, but not this
+                done += 1
+                yield Validating(stage="predict", done=done, total=steps)
 
 
 def comparing(folder: Path, config: EvaluateConfig) -> Run:

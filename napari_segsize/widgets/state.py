@@ -124,8 +124,7 @@ def after(state: State, event: Event) -> State:
     if isinstance(event, Validated):
         return replace(state, metrics=_thinned(state.metrics, event), checking="")
     if isinstance(event, Preview):
-        done = state.step + 1 if state.stage == "predict" else state.step
-        return replace(state, preview=event, step=done)
+        return replace(state, preview=event)
     if isinstance(event, Notice):
         return replace(state, message=event.text)
     if isinstance(event, Saved):

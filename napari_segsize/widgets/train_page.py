@@ -43,7 +43,7 @@ __all__ = ["TrainPage", "duration"]
 _WHAT: dict[str, What] = {
     "Masks, then sizes": "both",
     "Masks only": "pretrain",
-    "Sizes only, from the current model": "finetune",
+    "Sizes only, from the newest masks-only model": "finetune",
 }
 MASKS_ONLY = "masks only"  # as the engine names it
 _DEVICES = ("auto", "cpu", "cuda", "mps")
