@@ -84,7 +84,7 @@ def _train(out: "Output", project: "Project", events: "Generator[Event, None, No
     if not drain(events, out):
         return
     state = resumable(project)
-    if state is None:
+    if state is None or state.stage != stage:
         out.result("stopped", {"stage": stage}, "Stopped before the first step; there is nothing to resume.")
         raise typer.Exit(EXIT_STOPPED)
     resume = f"segsize {state.stage} {shlex.quote(str(project.folder))} --resume"
