@@ -201,6 +201,7 @@ def _finish(
     run.network.load_state_dict(outcome.weights)
     run.network.eval()
     if not run.fabric.is_global_zero:
+        run.fabric.barrier()  # the first process writes; a next stage finds the model on disk
         yield Ended(stage=run.stage, metrics=outcome.metrics)
         return
     number = max((model.id for model in project.models()), default=0) + 1
@@ -235,6 +236,7 @@ def _finish(
     if promoted:
         project.promote(record.id)
     run.file.unlink(missing_ok=True)
+    run.fabric.barrier()
     yield Ended(
         stage=run.stage,
         promoted=promoted,

@@ -300,13 +300,13 @@ class Controller:
     def undo(self) -> Change | None:
         """Take the last change back, and go to its plane."""
         with self._reporting():
-            return self._turned(self._opened().undo(), "Undone", "There is nothing to undo.")
+            return self._turned(self._opened().undo(), "There is nothing to undo.")
         return None
 
     def redo(self) -> Change | None:
         """Make the change again that was taken back last, and go to its plane."""
         with self._reporting():
-            return self._turned(self._opened().redo(), "Redone", "There is nothing to redo.")
+            return self._turned(self._opened().redo(), "There is nothing to redo.")
         return None
 
     # --- the engine
@@ -452,12 +452,10 @@ class Controller:
             else:
                 self.update(error="", message=f"This is the {'last' if step > 0 else 'first'} image.")
 
-    def _turned(self, change: Change | None, verb: str, nothing: str) -> Change | None:
+    def _turned(self, change: Change | None, nothing: str) -> Change | None:
         if change is not None and change.plane is not None:
             self._watch.plane = change.plane
-        text = nothing if change is None else f"{verb}: {change.description}."
-        if change is not None and not change.applied:
-            text = f"Not {verb.lower()}: {change.description} has been changed by somebody else since."
+        text = nothing if change is None else f"{change.description}."
         self.reload(message=text)
         if self.project is not None:
             self._desk.survey(self.project.folder)
