@@ -573,3 +573,17 @@ def test_the_whole_way_on_the_command_line(segsize, painted, tmp_path):
     assert segsize("predict", painted, "--folder", tmp_path / "labels").exit_code == 0
     assert len(list((tmp_path / "labels").iterdir())) == 12
     assert "pretrain" in segsize("info", painted).stdout
+
+
+def test_use_puts_a_model_in_use_and_names_those_there_are(segsize, project) -> None:
+    with Project.open(project) as opened:
+        for stage in ("pretrain", "finetune"):
+            file = opened.models_folder / f"{stage}.pt"
+            file.parent.mkdir(exist_ok=True)
+            file.write_bytes(b"weights")
+            opened.add_model(file, stage=stage, metrics={}, config={})
+    assert segsize("use", project, 2).exit_code == 0
+    with Project.open(project) as opened:
+        assert opened.current_model().id == 2
+    refused = segsize("use", project, 7)
+    assert refused.exit_code != 0

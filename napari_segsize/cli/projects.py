@@ -104,6 +104,24 @@ def info(out: "Output", project: ProjectPath = Path()) -> None:
         _warn_of_mixed(out, opened)
 
 
+@command()
+def use(
+    out: "Output",
+    project: ProjectPath,
+    model: Annotated[int, typer.Argument(metavar="MODEL", help="number of a model, see segsize info")],
+) -> None:
+    """Make a model the one in use, whatever the validation images say of it."""
+    from ..project import Project
+
+    with Project.open(project) as opened:
+        known = [record.id for record in opened.models()]
+        if model not in known:
+            numbers = ", ".join(map(str, known)) or "none"
+            raise SegsizeError(f"model {model}: not in this project, which has {numbers}.")
+        opened.promote(model)
+        out.result("use", {"model": model}, f"Model {model} is now in use.")
+
+
 def _grouping(group: str, pattern: str) -> str | Callable[[Path], str] | None:
     """What names the subject of a file."""
     if not pattern:

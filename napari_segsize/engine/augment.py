@@ -57,6 +57,8 @@ def affine_matrices(
 
 def warp_images(images: Tensor, matrices: Tensor) -> Tensor:
     """Resample images; what comes from outside repeats the edge."""
+    if not len(images):
+        return images
     smooth = AffineTransform(normalized=True, mode="bilinear", padding_mode="border", align_corners=False)
     moved: Tensor = smooth(images, matrices)
     return moved
@@ -64,6 +66,8 @@ def warp_images(images: Tensor, matrices: Tensor) -> Tensor:
 
 def warp_masks(target: Tensor, known: Tensor, matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Resample masks and where they are known; what comes from outside is not known."""
+    if not len(target):
+        return target, known
     exact = AffineTransform(normalized=True, mode="bilinear", padding_mode="zeros", align_corners=False)
     both = exact(torch.cat([target, known.to(target.dtype)], 1), matrices)
     return (both[:, :1] > 0.5).to(target.dtype), both[:, 1:] > 0.5

@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from .augment import affine_matrices, flip_centres, relight, warp, warp_images
+from .augment import affine_matrices, flip_centres, relight, warp, warp_images, warp_masks
+from .crop import cut_crop
 from .dataset import Dataset, Item
 
 __all__ = ["Batch", "BatchSource", "generator_for", "windows_of"]
@@ -159,6 +159,12 @@ class BatchSource:
     context : float
         Half side of a stamp's window, in object sizes.
     seed : int
+
+    Attributes
+    ----------
+    left_out : int
+        Planes whose sizes cannot be used: without a place they speak of the whole plane, which a window or a
+        crop does not show.
     """
 
     def __init__(
@@ -175,35 +181,38 @@ class BatchSource:
         seed: int = 0,
     ) -> None:
         self.dataset = dataset
-        self.with_mask, self.with_size = dataset.masks if masks else (), dataset.sizes if sizes else ()
+        self.with_mask = dataset.masks if masks else ()
+        self.with_size = tuple(
+            item
+            for item in (dataset.sizes if sizes else ())
+            if item.located or (one_object and max(item.shape) <= patch)
+        )
+        self.left_out = len(dataset.sizes) - len(self.with_size) if sizes else 0
         self.masks, self.sizes = masks if self.with_mask else 0, sizes if self.with_size else 0
         self.augment, self.turned, self.seed = augment, turned, seed
         self.one_object, self.context = one_object, context
         used = (*self.with_mask, *self.with_size)
-        self.side = tuple(min(patch, max(item.shape[axis] for item in used)) for axis in (0, 1))
+        height, width = (max((item.shape[axis] for item in used), default=1) for axis in (0, 1))
+        self.side = min(patch, height), min(patch, width)
         largest = max((float(item.objects[:, 0].max()) for item in self.with_size), default=0.0)
         window = 2 * math.ceil(context * max(largest, 2)) + 1
-        self.window = self.side if one_object else tuple(min(side, window) for side in self.side)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Batches until every item was drawn once."""
-        return max(
-            -(-len(self.with_mask) // self.masks) if self.masks else 0,
-            -(-len(self.with_size) // self.sizes) if self.sizes else 0,
-            1,
-        )
+        self.window = self.side if one_object else (min(self.side[0], window), min(self.side[1], window))
 
     def __call__(self, step: int) -> Batch:
         """The batch of one step, counted from 1."""
         generator = generator_for(self.seed, step)
         chosen = [(item, False) for item in self._take(self.with_mask, self.masks, step, 1)]
         chosen += [(item, True) for item in self._take(self.with_size, self.sizes, step, 2)]
-        crops = [self._crop(item, weak, generator) for item, weak in chosen]
-        images = torch.stack([crop[0] for crop in crops])
-        target = torch.stack([crop[1] for crop in crops])
-        known = torch.stack([crop[2] for crop in crops])
-        objects = [crop[3] for crop in crops]
+        one_object = self.one_object
+        crops = [
+            cut_crop(self.dataset, item, self.side, weak=weak, one_object=one_object, generator=generator)
+            for item, weak in chosen
+        ]
+        images, target, known, inside = (
+            torch.stack([getattr(crop, name) for crop in crops])
+            for name in ("image", "target", "known", "inside")
+        )
+        objects = [crop.objects for crop in crops]
         weak = torch.tensor([weak for _, weak in chosen])
         if self.augment:
             matrices, flips = affine_matrices(weak, images.shape[2:], generator)
@@ -211,12 +220,14 @@ class BatchSource:
                 matrices = torch.where(weak[:, None, None], torch.eye(2, 3), matrices)
                 flips = flips & ~weak[:, None]
             images, target, known = warp(images, target, known, matrices)
+            if not inside.all():
+                inside = warp_masks(inside.float(), inside, matrices)[1]
             shape = images.shape[2:]
             objects = [flip_centres(found, flip, shape) for found, flip in zip(objects, flips, strict=True)]
         clean = images
         if self.augment:
             images = relight(images, generator)
-        batch = self._assemble(images, target, known, objects, generator)
+        batch = self._assemble(images, target, known, inside, objects, generator)
         return self._with_turned(batch, clean, weak, generator) if self.turned else batch
 
     def _with_turned(self, batch: Batch, clean: Tensor, weak: Tensor, generator: torch.Generator) -> Batch:
@@ -241,52 +252,14 @@ class BatchSource:
             position += len(indices)
         return taken
 
-    def _crop(
-        self, item: Item, weak: bool, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Cut or pad one plane to the batch's side: image, target, known, objects inside."""
-        image = self.dataset.pixels(item.plane)
-        mask = item.mask if item.mask is not None and not weak else None
-        start = self._start(item, weak, generator)
-        image = _cut(image, start, self.side, mode="replicate")
-        inside = _cut(torch.ones(1, *item.shape), start, self.side, mode="constant") > 0
-        target = torch.zeros(1, *self.side)
-        known = torch.zeros_like(inside)
-        if mask is not None:
-            target = _cut(mask[None].float(), start, self.side, mode="constant")
-            known = inside
-        objects = item.objects if weak else item.objects[:0]
-        objects = objects - torch.tensor([0.0, *start])
-        if not self.one_object:
-            room = torch.tensor(self.side) - 1
-            here = ((objects[:, 1:] >= 0) & (objects[:, 1:] <= room)).all(-1)
-            objects = objects[here]
-        return image, target, known, objects
-
-    def _start(self, item: Item, weak: bool, generator: torch.Generator) -> tuple[int, int]:
-        """First pixel of the crop; where a choice is left, an annotated object lies inside."""
-        room = [max(item.shape[axis] - self.side[axis], 0) for axis in (0, 1)]
-        if not any(room):
-            return 0, 0
-        focus: Tensor | None = None
-        if weak and item.located:
-            focus = item.objects[int(torch.randint(len(item.objects), (), generator=generator)), 1:]
-        elif item.mask is not None and item.mask.any() and torch.rand((), generator=generator) < 0.75:
-            points = item.mask.nonzero()
-            focus = points[int(torch.randint(len(points), (), generator=generator))].float()
-        start = []
-        for axis in (0, 1):
-            low, high = 0, room[axis]
-            if focus is not None:
-                middle = float(focus[axis]) - self.side[axis] / 2
-                low = max(low, math.ceil(middle - self.side[axis] / 4))
-                high = min(high, math.floor(middle + self.side[axis] / 4))
-                low, high = min(low, room[axis]), max(high, 0)
-            start.append(int(torch.randint(low, max(high, low) + 1, (), generator=generator)))
-        return start[0], start[1]
-
     def _assemble(
-        self, images: Tensor, target: Tensor, known: Tensor, objects: list[Tensor], generator: torch.Generator
+        self,
+        images: Tensor,
+        target: Tensor,
+        known: Tensor,
+        inside: Tensor,
+        objects: list[Tensor],
+        generator: torch.Generator,
     ) -> Batch:
         """Gather the objects of all crops behind windows of one shape."""
         owners, sizes, centres, corners, domains = [], [], [], [], []
@@ -296,17 +269,20 @@ class BatchSource:
             if not len(found):
                 continue
             if self.one_object:
-                # the image's size is its largest object's; a centre speaks only for a lone stamp
-                found = found[found[:, 0].argmax()][None]
                 corner = torch.zeros(1, 2, dtype=torch.long)
-                domain = torch.ones(1, 1, *side, dtype=torch.bool)
+                domain = inside[index][None]
                 picked = torch.zeros(1, dtype=torch.long)
             else:
                 picked = torch.randperm(len(found), generator=generator)[:_OBJECTS_PER_CROP]
-                corner, domain = windows_of(found, shape, side, self.context, picked)
+                corner, domain = windows_of(found[:, :3], shape, side, self.context, picked)
+                for k, (y, x) in enumerate(corner.tolist()):
+                    domain[k] &= inside[index, :, y : y + side[0], x : x + side[1]]
+                own = domain.flatten(1).any(1)  # a stamp within a larger one's square may own no pixel
+                picked, corner, domain = picked[own], corner[own], domain[own]
+            centre = found[picked, 1:3] - corner
             owners.append(torch.full((len(picked),), index))
             sizes.append(found[picked, 0])
-            centres.append(found[picked, 1:] - corner)
+            centres.append(torch.where(found[picked, 3:] > 0, centre, torch.nan))
             corners.append(corner)
             domains.append(domain)
         count = sum(len(owner) for owner in owners)
@@ -332,14 +308,3 @@ class BatchSource:
             origin=torch.empty(0, dtype=torch.long),
             total_turned=0,
         )
-
-
-def _cut(planes: Tensor, start: tuple[int, int], side: tuple[int, ...], *, mode: str) -> Tensor:
-    """A ``(C, *side)`` crop of ``(C, H, W)``; what lies beyond the image is padded."""
-    height, width = side
-    cut = planes[:, start[0] : start[0] + height, start[1] : start[1] + width]
-    missing = height - cut.shape[1], width - cut.shape[2]
-    if not any(missing):
-        return cut
-    padded: Tensor = functional.pad(cut[None], (0, missing[1], 0, missing[0]), mode=mode)[0]
-    return padded

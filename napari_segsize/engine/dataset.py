@@ -23,11 +23,23 @@ logger = logging.getLogger(__name__)
 _CACHE_BYTES = 2 << 30  # normalised planes kept in memory
 
 
-def normalised(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+def normalised(
+    pixels: NDArray[np.generic], reference: NDArray[np.generic] | None = None
+) -> NDArray[np.float32]:
     """Bring each channel of ``(..., C, H, W)`` planes to mean 0 and deviation 1; constant channels become 0.
 
-    Pixels that are not finite count as the mean.
+    Pixels that are not finite count as the mean. Mean and deviation are those of `reference`, if given.
     """
+    mean, scale = _mean_and_scale(pixels if reference is None else reference)
+    shape = (-1, *(1,) * 2)
+    values = pixels.astype(np.float64) - mean.reshape(shape)
+    values = np.where(np.isfinite(values), values, 0.0)
+    result: NDArray[np.float32] = (values / scale.reshape(shape)).astype(np.float32)
+    return result
+
+
+def _mean_and_scale(pixels: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean of each channel's finite pixels, and their deviation (infinite if constant): (C,) each."""
     values = pixels.astype(np.float64)
     finite = np.isfinite(values)
     axes = (*range(values.ndim - 3), -2, -1)
@@ -37,8 +49,7 @@ def normalised(pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     values = np.where(finite, values - mean, 0.0)
     deviation = np.sqrt((values**2).sum(axes, keepdims=True) / count)
     scale = np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1.0), deviation, np.inf)
-    result: NDArray[np.float32] = (values / scale).astype(np.float32)
-    return result
+    return mean.reshape(-1), scale.reshape(-1)
 
 
 class Pixels:
@@ -63,13 +74,15 @@ class Pixels:
             return self._cache[plane]
         if self.normalise == "volume":
             volume = normalised(self.project.volume(plane.image))
-            for index, pixels in enumerate(volume):
-                self._keep(PlaneRef(plane.image, index), torch.from_numpy(pixels))
+            for index, pixels in enumerate(volume):  # copies, so that each can be let go alone
+                self._keep(PlaneRef(plane.image, index), torch.from_numpy(pixels.copy()))
             return torch.from_numpy(volume[plane.slice])
         self._keep(plane, torch.from_numpy(normalised(self.project.pixels(plane))))
         return self._cache[plane]
 
     def _keep(self, plane: PlaneRef, pixels: Tensor) -> None:
+        if plane in self._cache:
+            return
         self._cache[plane] = pixels
         self._bytes += pixels.nbytes
         while self._bytes > _CACHE_BYTES and len(self._cache) > 1:

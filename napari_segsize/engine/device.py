@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from ..errors import SegsizeError
 
-__all__ = ["describe", "launch", "leave_one_core", "memory_mb", "resolve"]
+__all__ = ["describe", "is_out_of_memory", "launch", "leave_one_core", "memory_mb", "resolve"]
 
 
 def resolve(device: str = "auto") -> torch.device:
@@ -46,6 +46,14 @@ def memory_mb(device: torch.device | None = None) -> float:
     if device is not None and device.type == "cuda":
         return torch.cuda.memory_allocated(device) / 2**20
     return float(psutil.Process().memory_info().rss) / 2**20
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch ran out of memory; only CUDA has an exception of its own for it."""
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in text for words in ("out of memory", "can't allocate memory", "not enough memory")
+    )
 
 
 def leave_one_core(threads: int = 0) -> int:

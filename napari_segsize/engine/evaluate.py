@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,10 @@ from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
 from .predict import logits_of, model_file
 
-__all__ = ["ROWS", "compare", "evaluate", "row_name", "score", "score_network"]
+__all__ = ["ROWS", "compare", "comparison_row", "evaluate", "row_name", "score", "score_network"]
 
 ROWS = ("masks only", "+ sizes as in the paper", "+ sizes and centres")
+_STAMPS = 16  # windows looked at together
 _BATCH_PIXELS = 64 * 48 * 32 * 4  # planes looked at together: enough to be fast, little enough to stop soon
 
 
@@ -54,7 +56,7 @@ def score_network(
         images = torch.stack([dataset.pixels(item.plane) for item in batch]).to(device)
         masks = (logits_of(network, images) > 0).cpu()
         _score_batch(masks, batch, found, one_object=one_object, context=context)
-        yield Validating(stage=stage, done=len(found["size_error"]), total=len(items))
+        yield Validating(stage=stage, done=sum(map(len, found["size_error"])), total=len(items))
     return {name: float(torch.cat(values).mean()) if values else math.nan for name, values in found.items()}
 
 
@@ -95,16 +97,34 @@ def _error_in_windows(mask: Tensor, item: Item, context: float) -> Tensor:
     """Mean squared size error over a plane's stamps, each in its own window, (1,)."""
     window = 2 * math.ceil(context * max(float(item.objects[:, 0].max()), 2.0)) + 1
     side = min(window, item.shape[0]), min(window, item.shape[1])
-    corner, domain = windows_of(item.objects, item.shape, side, context, torch.arange(len(item.objects)))
-    cuts = torch.stack([mask[:, y : y + side[0], x : x + side[1]] for y, x in corner.tolist()])
-    return size_error(cuts & domain, item.objects[:, :1]).mean().reshape(1)
+    errors = []
+    for start in range(0, len(item.objects), _STAMPS):
+        chosen = torch.arange(start, min(start + _STAMPS, len(item.objects)))
+        corner, domain = windows_of(item.objects, item.shape, side, context, chosen)
+        cuts = torch.stack([mask[:, y : y + side[0], x : x + side[1]] for y, x in corner.tolist()])
+        errors.append(size_error(cuts & domain, item.objects[chosen, :1]))
+    return torch.cat(errors).mean().reshape(1)
 
 
-def row_name(model: ModelRecord) -> str:
+def row_name(stage: str, config: Mapping[str, Any]) -> str:
     """What a model learned from, for tables; one of `ROWS`."""
-    if model.stage == "pretrain":
+    if stage == "pretrain":
         return ROWS[0]
-    return ROWS[1] if model.config.get("recipe") == "paper" else ROWS[2]
+    return ROWS[1] if config.get("recipe") == "paper" else ROWS[2]
+
+
+def comparison_row(
+    name: str, metrics: Mapping[str, float], images: int, model: int | None = None
+) -> ComparisonRow:
+    """One line of a comparison from a validation's metrics."""
+    return ComparisonRow(
+        name=name,
+        iou=metrics["iou"],
+        dice=metrics["dice"],
+        size_error=metrics["size_error"],
+        images=images,
+        model=model,
+    )
 
 
 def compare(
@@ -116,27 +136,32 @@ def compare(
     stage: str = "evaluate",
     device: torch.device,
     one_object: bool = True,
+    context: float = 1.0,
 ) -> Generator[Event, None, Comparison]:
-    """Score several models on the same planes."""
+    """Score several models on the same planes; one that cannot be used on them is left out with a notice."""
     rows = []
     for model in models:
-        network, entry = load_network(project.models_folder / model.path)
+        try:
+            network, entry = load_network(project.models_folder / model.path)
+        except SegsizeError as error:
+            yield Notice(f"Model {model.id} is left out of the comparison. {error}")
+            continue
+        if entry["channels"] != dataset.channels:
+            yield Notice(
+                f"Model {model.id} takes {entry['channels']} channel(s), the images have {dataset.channels}: "
+                "it is left out of the comparison."
+            )
+            continue
         metrics = yield from score_network(
             network.to(device),
             dataset.normalised_as(entry["normalise"]),
             stage=stage,
             device=device,
             one_object=one_object,
+            context=context,
         )
         rows.append(
-            ComparisonRow(
-                name=row_name(model),
-                iou=metrics["iou"],
-                dice=metrics["dice"],
-                size_error=metrics["size_error"],
-                images=len(dataset.items),
-                model=model.id,
-            )
+            comparison_row(row_name(model.stage, model.config), metrics, len(dataset.items), model.id)
         )
     return Comparison(split=split, rows=tuple(rows))
 
@@ -152,8 +177,11 @@ def _chosen(project: Project, config: EvaluateConfig) -> list[ModelRecord]:
             ) from error
         return [model_file(project, number) for number in numbers]
     current = model_file(project)
-    newest = {row_name(model): model for model in sorted(project.models(), key=lambda model: model.id)}
-    newest[row_name(current)] = current
+    newest = {
+        row_name(model.stage, model.config): model
+        for model in sorted(project.models(), key=lambda model: model.id)
+    }
+    newest[row_name(current.stage, current.config)] = current
     return [newest[name] for name in ROWS if name in newest]
 
 

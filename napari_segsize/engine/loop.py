@@ -24,7 +24,7 @@ from ..models.unet import SegmentationNet
 from . import checkpoint
 from .batch import Batch, BatchSource
 from .config import FineTuneConfig, PretrainConfig, to_dict
-from .device import memory_mb
+from .device import is_out_of_memory, memory_mb
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
 from .objective import Objective
 
@@ -56,10 +56,12 @@ class Run:
     look: Score
     criterion: Callable[[Mapping[str, float]], float]  # of a validation's metrics; larger is better
     file: Path  # where the state is saved
+    notices: tuple[str, ...] = ()  # for the user, before it begins
     entry: dict[str, Any]
     start_model: int | None = None  # number of the model a fine-tuning starts from
     step: int = 0
     validated: int = -1  # step of the last validation
+    spoiled: bool = False  # a number that is none: the same step would fail again
     best: float = -math.inf
     best_weights: dict[str, Tensor] = field(default_factory=dict)
     best_metrics: dict[str, float] = field(default_factory=dict)
@@ -157,7 +159,10 @@ def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Gen
                 if (picture := preview(run)) is not None:
                     yield picture
     finally:
-        run.save()
+        if run.spoiled:
+            run.file.unlink(missing_ok=True)
+        else:
+            run.save()
     if not run.best_weights:
         run.best_weights = _copy_of(run.candidate)
     return Outcome(run.best_weights, run.best_metrics, run.step)
@@ -192,11 +197,13 @@ def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
         try:
             losses = _backward(run, batch)
             break
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             run.optimizer.zero_grad()
             if fabric.device.type == "cuda":
                 torch.cuda.empty_cache()
-            if run.parts >= len(batch.images):
+            if run.parts >= len(batch.images) or fabric.world_size > 1:
                 raise SegsizeError(
                     f"{fabric.device.type}: the memory does not hold a single crop of this network. "
                     "Train on the CPU (device: cpu), or with smaller crops (patch)."
@@ -204,6 +211,8 @@ def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
             run.parts = min(run.parts * 2, len(batch.images))
             size = -(-len(batch.images) // run.parts)
             yield Notice(f"Out of memory: going on with {size} images at a time.")
+    if not all(bool(p.grad.isfinite().all()) for p in run.network.parameters() if p.grad is not None):
+        raise _spoiled(run, "gradient")
     if run.config.clip:
         fabric.clip_gradients(run.trained, run.optimizer, max_norm=run.config.clip, error_if_nonfinite=False)
     for group in run.optimizer.param_groups:
@@ -229,14 +238,10 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
         for name, term in {**terms, "total": total}.items():
             losses[name] = losses.get(name, 0.0) + _summed(run, term)
         if not math.isfinite(losses["total"]):
-            run.optimizer.zero_grad()
             odd = ", ".join(
                 name for name, value in losses.items() if not math.isfinite(value) and name != "total"
             )
-            raise SegsizeError(
-                f"The loss ({odd}) is not a number at step {run.step + 1}. The model is as it was; "
-                "try again with a smaller learning rate."
-            )
+            raise _spoiled(run, f"loss ({odd})")
         # processes average their gradients; the terms are shares of the whole batch's mean
         run.fabric.backward(total * world)
     if not losses:
@@ -244,6 +249,16 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
             "The batch holds nothing to learn from. Add masks or sizes to the training images."
         )
     return losses
+
+
+def _spoiled(run: Run, what: str) -> SegsizeError:
+    """End a run whose numbers are none, before they reach the weights."""
+    run.optimizer.zero_grad()
+    run.spoiled = True
+    return SegsizeError(
+        f"The {what} is not a number at step {run.step + 1}. The project's model is as it was; "
+        "start again with a smaller learning rate."
+    )
 
 
 def _summed(run: Run, term: Tensor) -> float:

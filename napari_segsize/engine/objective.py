@@ -84,7 +84,7 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
                 windows, batch.centre, sharpness=config.sharpness, mask=batch.domain, reduction="none"
             )
             terms["centre"] = config.centre_weight * scale * diagonal * value.sum() / batch.total_centres
-        if len(batch.turned) and config.own_weight:
+        if batch.total_turned and config.own_weight:
             target, known = checked_masks(batch, teacher)
             turned = warp_masks(target, known, batch.matrices)
             entropy, dice = _against_masks(logits[len(batch.images) :], *turned)

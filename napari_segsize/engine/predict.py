@@ -83,11 +83,7 @@ def predict_pixels(
     where = resolve(device)
     network, entry = load_network(file)
     _check_channels(entry["channels"], pixels.shape[0])
-    if reference is not None and entry["normalise"] == "volume":
-        joined = np.concatenate([pixels[None], reference.reshape(-1, *pixels.shape)])
-        plane = normalised(joined)[0]
-    else:
-        plane = normalised(pixels)
+    plane = normalised(pixels, reference if entry["normalise"] == "volume" else None)
     return probabilities(network.to(where), torch.from_numpy(plane), where)
 
 

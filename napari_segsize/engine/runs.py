@@ -43,16 +43,22 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
             "Paint one on the Annotate page, or import label images."
         )
     fabric = launch(config.device, config.precision)
+    several = any(item.located > 1 for item in (*train.items, *validation.items))
     return Run(
         stage="pretrain",
         config=config,
         fabric=fabric,
         network=build_unet(config.model, channels=train.channels, seed=config.seed),
         source=BatchSource(
-            train, masks=config.batch_size, patch=config.patch, augment=config.augment, seed=config.seed
+            train,
+            masks=config.batch_size,
+            patch=config.patch,
+            augment=config.augment,
+            one_object=not several,
+            seed=config.seed,
         ),
         objective=mask_objective,
-        look=_looker(validation, "pretrain", fabric.device),
+        look=_looker(validation, "pretrain", fabric.device, one_object=not several),
         criterion=score,
         file=file,
         entry=network_entry(config.model, train.channels, config.normalise, config.patch),
@@ -86,29 +92,49 @@ def finetuning(
     several = _several(config, train)
     fabric = launch(config.device, config.precision)
     network.train()
+    source = BatchSource(
+        train,
+        masks=config.mask_batch_size,
+        sizes=config.batch_size,
+        patch=config.patch,
+        augment=config.augment,
+        turned=config.own_weight > 0,
+        one_object=not several,
+        context=config.context,
+        seed=config.seed,
+    )
+    _check_usable(source)
     return Run(
         stage="finetune",
         config=config,
         fabric=fabric,
         network=network,
-        source=BatchSource(
-            train,
-            masks=config.mask_batch_size,
-            sizes=config.batch_size,
-            patch=config.patch,
-            augment=config.augment,
-            turned=config.own_weight > 0,
-            one_object=not several,
-            context=config.context,
-            seed=config.seed,
-        ),
+        source=source,
         objective=size_objective(config, _mean_size(train)),
         look=_looker(validation, "finetune", fabric.device, one_object=not several, context=config.context),
         criterion=_least_size_error if config.recipe == "paper" else score,
         file=file,
+        notices=_left_out(source),
         entry=dict(entry),
         start_model=start_model,
     )
+
+
+def _left_out(source: BatchSource) -> tuple[str, ...]:
+    """Say which sizes cannot be used."""
+    if not source.left_out:
+        return ()
+    why = "other images have several stamps" if not source.one_object else "the images are larger than a crop"
+    sentence = (
+        f"{source.left_out} images have sizes without a place and are left out, because {why}: "
+        "stamp the sizes where the objects are."
+    )
+    return (sentence,)
+
+
+def _check_usable(source: BatchSource) -> None:
+    if not source.with_size:
+        raise SegsizeError(f"No size can be used. {_left_out(source)[0]}")
 
 
 def _check_sizes(train: Dataset, entry: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from . import checkpoint
 from .config import FineTuneConfig, PretrainConfig, from_dict, to_dict
 from .dataset import Dataset, load_dataset
 from .device import describe
-from .evaluate import compare, score
-from .events import Comparison, Ended, Event, Notice, Preview, Started
+from .evaluate import compare, comparison_row, row_name, score, score_network
+from .events import Comparison, ComparisonRow, Ended, Event, Notice, Preview, Started
 from .loop import Outcome, Run, fit
 from .predict import probabilities
 from .runs import finetuning, pretraining
@@ -124,7 +124,14 @@ def _load_state(project: Project, stage: str) -> Mapping[str, Any]:
     file = _state_file(project, stage)
     if not file.is_file():
         raise SegsizeError(f"There is no stopped {stage} run to resume in this project. Start a new one.")
-    return checkpoint.load(file)
+    state = checkpoint.load(file)
+    try:
+        from_dict(PretrainConfig if stage == "pretrain" else FineTuneConfig, state["config"])
+    except (KeyError, ValueError) as error:
+        raise SegsizeError(
+            f"The stopped {stage} run was left by another version of napari-segsize. Start a new one."
+        ) from error
+    return state
 
 
 def _start_model(project: Project, state: Mapping[str, Any] | None) -> ModelRecord:
@@ -151,7 +158,7 @@ def _run(
     """Announce, train, record the model, compare it with the one before."""
     if state is not None:
         run.restore(state)
-    for notice in (*train.notices, *validation.notices):
+    for notice in (*train.notices, *validation.notices, *run.notices):
         yield Notice(notice)
     if not validation.items:
         yield Notice(
@@ -197,42 +204,21 @@ def _painter(train: Dataset, preview: AskPlane) -> Callable[[Run], Preview | Non
 def _finish(
     project: Project, run: Run, outcome: Outcome, validation: Dataset
 ) -> Generator[Event, None, None]:
-    """Write and record the model; promote it unless the current one is better."""
+    """Compare the model with the one before, then record it; promote it unless the one before is better.
+
+    Nothing is recorded before the last place to stop: a run stopped in the comparison is still a stopped run.
+    """
     run.network.load_state_dict(outcome.weights)
     run.network.eval()
     if not run.fabric.is_global_zero:
         run.fabric.barrier()  # the first process writes; a next stage finds the model on disk
         yield Ended(stage=run.stage, metrics=outcome.metrics)
         return
-    number = max((model.id for model in project.models()), default=0) + 1
-    file = project.models_folder / f"{number:04d}-{run.stage}.pt"
-    checkpoint.save(
-        file,
-        {
-            "stage": run.stage,
-            "config": to_dict(run.config),
-            "network": run.entry,
-            "weights": outcome.weights,
-            "metrics": dict(outcome.metrics),
-        },
-    )
-    metrics = {name: value for name, value in outcome.metrics.items() if not math.isnan(value)}
-    record = project.add_model(file, stage=run.stage, metrics=metrics, config=to_dict(run.config))
     before = project.current_model()
-    table: Comparison | None = None
-    if validation.items:
-        rivals = {before.id: before} if before is not None else {}
-        if run.start_model is not None:
-            rivals |= {model.id: model for model in project.models() if model.id == run.start_model}
-        table = yield from compare(
-            project,
-            [*rivals.values(), record],
-            validation,
-            "validation",
-            device=run.fabric.device,
-            stage=run.stage,
-        )
-    promoted = _at_least_as_good(before, record, table)
+    rows = (yield from _rows(project, run, before, validation)) if validation.items else ()
+    record = _record(project, run, outcome)
+    rows = tuple(replace(row, model=record.id) if row.model is None else row for row in rows)
+    promoted, message = _verdict(run, before, record, rows)
     if promoted:
         project.promote(record.id)
     run.file.unlink(missing_ok=True)
@@ -241,17 +227,65 @@ def _finish(
         stage=run.stage,
         promoted=promoted,
         model=record.id,
-        metrics=metrics,
-        comparison=table,
-        message="" if promoted else "The model before stays in use: the new one is not better.",
+        metrics=record.metrics,
+        comparison=Comparison(split="validation", rows=rows) if rows else None,
+        message=message,
     )
 
 
-def _at_least_as_good(before: ModelRecord | None, new: ModelRecord, table: Comparison | None) -> bool:
-    """Whether the new model may replace the current one, on the same validation images."""
+def _rows(
+    project: Project, run: Run, before: ModelRecord | None, validation: Dataset
+) -> Generator[Event, None, tuple[ComparisonRow, ...]]:
+    """The current model, the one this run started from, and the new one (still without a number)."""
+    rivals = {model.id: model for model in project.models() if model.id == run.start_model}
+    if before is not None:
+        rivals = {before.id: before} | rivals
+    one_object = run.source.one_object
+    context = run.source.context
+    device = run.fabric.device
+    table = yield from compare(
+        project,
+        list(rivals.values()),
+        validation,
+        "validation",
+        device=device,
+        stage=run.stage,
+        one_object=one_object,
+        context=context,
+    )
+    metrics = yield from score_network(
+        run.network, validation, stage=run.stage, device=device, one_object=one_object, context=context
+    )
+    name = row_name(run.stage, to_dict(run.config))
+    return (*table.rows, comparison_row(name, metrics, len(validation.items)))
+
+
+def _record(project: Project, run: Run, outcome: Outcome) -> ModelRecord:
+    """Write the model under a number of its own and enter it in the project."""
+    number = max((model.id for model in project.models()), default=0) + 1
+    while (file := project.models_folder / f"{number:04d}-{run.stage}.pt").exists():
+        number += 1  # another process may have just written one
+    config = to_dict(run.config)
+    metrics = {name: value for name, value in outcome.metrics.items() if not math.isnan(value)}
+    content = {"stage": run.stage, "config": config, "network": run.entry, "metrics": metrics}
+    checkpoint.save(file, {**content, "weights": outcome.weights})
+    return project.add_model(file, stage=run.stage, metrics=metrics, config=config)
+
+
+def _verdict(
+    run: Run, before: ModelRecord | None, new: ModelRecord, rows: tuple[ComparisonRow, ...]
+) -> tuple[bool, str]:
+    """Whether the new model replaces the current one, and the sentence if it does not."""
+    values = {row.model: score({"iou": row.iou, "size_error": row.size_error}) for row in rows}
     if before is None:
-        return True
-    if table is None:
-        return False
-    values = {row.model: score({"iou": row.iou, "size_error": row.size_error}) for row in table.rows}
-    return not values[new.id] < values[before.id]
+        return True, ""
+    if not values:
+        if run.start_model == before.id:
+            return True, ""  # the same model, taught further
+        return False, (
+            f"Model {before.id} stays in use: without annotated validation images the new one could not be "
+            "compared with it. Hold some images out, or say `segsize use` to choose it all the same."
+        )
+    if before.id in values and values[new.id] < values[before.id]:
+        return False, f"Model {before.id} stays in use: the new one is not better on the validation images."
+    return True, ""

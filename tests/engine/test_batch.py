@@ -39,7 +39,6 @@ def test_a_step_always_draws_the_same_batch() -> None:
 
 def test_an_epoch_takes_every_item_once() -> None:
     source = BatchSource(squares(9, masks=9), masks=3)
-    assert source.steps_per_epoch == 3
     taken = [item.plane for step in (1, 2, 3) for item in source._take(source.with_mask, 3, step, 1)]
     assert sorted(taken) == sorted(item.plane for item in source.with_mask)
 

@@ -119,30 +119,54 @@ def test_a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_step(tmp_path:
         return {**terms, "dice": terms["dice"] * torch.nan} if step == 3 else terms
 
     run.objective = spoiled
-    with pytest.raises(SegsizeError, match=r"\(dice\) is not a number at step 3.*smaller learning rate"):
+    with pytest.raises(SegsizeError, match=r"loss \(dice\) is not a number at step 3.*smaller learning rate"):
         drained(run)
-    state = checkpoint.load(run.file)
-    assert state["step"] == 2
-    assert all(value.isfinite().all() for value in state["weights"].values())
+    assert not run.file.exists()  # resuming would fail at the same step
+    assert all(value.isfinite().all() for value in run.network.state_dict().values())
 
 
-def short_of_memory(run: Run, most: int) -> None:
+def test_a_gradient_that_is_no_number_does_not_reach_the_weights(tmp_path: Path) -> None:
+    run = make(tmp_path, "pretrain")
+    objective = run.objective
+
+    def spoiled(logits: torch.Tensor, batch: object, step: int, teacher: object) -> dict[str, torch.Tensor]:
+        terms = objective(logits, batch, step, teacher)
+        return {**terms, "odd": (logits * 0).sum().sqrt()}  # 0, with an infinite slope
+
+    run.objective = spoiled
+    with pytest.raises(SegsizeError, match="gradient is not a number at step 1"):
+        drained(run)
+    assert all(value.isfinite().all() for value in run.network.state_dict().values())
+
+
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("MPS backend out of memory"),
+)
+
+
+def short_of_memory(run: Run, most: int, error: RuntimeError = OUT_OF_MEMORY[0]) -> None:
     """Let the forward pass fail for more than `most` images, as a full GPU would."""
     forward = run.network.forward
 
     def limited(images: torch.Tensor) -> torch.Tensor:
         if torch.is_grad_enabled() and len(images) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return forward(images)
 
     run.network.forward = limited
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
-def test_out_of_memory_halves_the_batch_and_changes_no_number(tmp_path: Path, stage: str) -> None:
+@pytest.mark.parametrize(
+    ("stage", "error"), list(zip(["pretrain", "finetune", "finetune"], OUT_OF_MEMORY, strict=True))
+)
+def test_out_of_memory_halves_the_batch_and_changes_no_number(
+    tmp_path: Path, stage: str, error: RuntimeError
+) -> None:
     whole, _ = drained(make(tmp_path, stage))
     run = make(tmp_path, stage)
-    short_of_memory(run, 2)
+    short_of_memory(run, 2, error)
     parts, _ = drained(run)
     notices = [e.text for e in parts if isinstance(e, Notice)]
     assert len(notices) >= 1
