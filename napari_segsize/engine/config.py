@@ -166,7 +166,7 @@ class FineTuneConfig:
         advanced=True,
     )
     sharpness: float = option(
-        1.0,
+        4.0,
         "power of the probabilities in the soft centre: larger listens less to faint background",
         min=0.1,
         step=0.1,
