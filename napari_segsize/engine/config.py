@@ -51,6 +51,19 @@ def option(
     )
 
 
+_PUBLISHED: dict[str, Any] = {
+    "recipe": "paper",
+    "samples": 1,
+    "mask_batch_size": 0,
+    "centre_weight": 0.0,
+    "own_weight": 0.0,
+    "warm_up": 0,
+    "clip": 0.0,
+    "augment": False,
+    "learning_rate": 1e-4,
+}
+
+
 def _check(config: Any) -> None:
     """Refuse values outside the declared range with a sentence that names the setting."""
     for item in fields(config):
@@ -210,18 +223,12 @@ class FineTuneConfig:
     @classmethod
     def paper(cls, **changes: Any) -> Self:
         """The published recipe: sizes alone, one sample, no augmentation, stop on validation size error."""
-        published: dict[str, Any] = {
-            "recipe": "paper",
-            "samples": 1,
-            "mask_batch_size": 0,
-            "centre_weight": 0.0,
-            "own_weight": 0.0,
-            "warm_up": 0,
-            "clip": 0.0,
-            "augment": False,
-            "learning_rate": 1e-4,
-        }
-        return cls(**{**published, **changes})
+        return cls(**{**_PUBLISHED, **changes})
+
+    def with_recipe(self, recipe: str) -> FineTuneConfig:
+        """The other recipe with its own values; what no recipe prescribes stays as it is."""
+        kept = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _PUBLISHED}
+        return FineTuneConfig.paper(**kept) if recipe == "paper" else FineTuneConfig(recipe=recipe, **kept)
 
     def resolved(self) -> FineTuneConfig:
         """The settings as they act: the paper's recipe overrules what it does not have."""

@@ -60,6 +60,8 @@ class TrainPage(QWidget):
         self._compared: Comparison | None = None
         self.pretrain = Form(PretrainConfig, main=("steps", "model", "augment"), hidden=("device",))
         self.finetune = Form(FineTuneConfig, main=("steps", "recipe", "augment"), hidden=("device",))
+        self._recipe = self.finetune.config().recipe
+        self.finetune.changed.connect(self._on_finetune_changed)
         self.button = QPushButton("Train")
         self.button.setStyleSheet(_BIG)
         self.button.clicked.connect(self._on_button_clicked)
@@ -232,6 +234,13 @@ class TrainPage(QWidget):
         return self._settings
 
     # --- what the user does
+
+    def _on_finetune_changed(self) -> None:
+        """Another recipe brings its own values, as it does on the command line."""
+        config = self.finetune.config()
+        if config.recipe != self._recipe:
+            self._recipe = config.recipe
+            self.finetune.set_config(config.with_recipe(config.recipe))
 
     def _on_button_clicked(self) -> None:
         state = self._controller.state

@@ -471,3 +471,15 @@ def test_pages_are_not_cut_off(opened, qtbot):
         qtbot.wait(50)
         scroll = opened.tabs.widget(index)
         assert scroll.widget().minimumSizeHint().width() <= scroll.viewport().width()
+
+
+def test_choosing_the_papers_recipe_brings_its_values(make_napari_viewer, qtbot) -> None:
+    from napari_segsize.engine.config import FineTuneConfig
+
+    widget = SegsizeWidget(make_napari_viewer())
+    qtbot.addWidget(widget)
+    form = widget.train_page.finetune
+    form.set_config(FineTuneConfig(steps=77, recipe="paper"))
+    assert form.config() == FineTuneConfig.paper(steps=77)
+    form.set_config(FineTuneConfig.paper(steps=77).with_recipe("segsize"))
+    assert form.config() == FineTuneConfig(steps=77)
