@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QElapsedTimer, Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
-from napari_segsize.engine.events import Comparison
+from napari_segsize.engine.events import Comparison, Validated
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.curves import Curves
 from napari_segsize.widgets.editors import ignores_stray_wheel
@@ -47,6 +47,7 @@ _WHAT: dict[str, What] = {
 }
 MASKS_ONLY = "masks only"  # as the engine names it
 _DEVICES = ("auto", "cpu", "cuda", "mps")
+CURVES_MS = 400  # at least between two drawings of the curves while training
 _BIG = "QPushButton { font-size: 14pt; font-weight: bold; padding: 8px; }"
 _ROWS = ("Learned from", "IoU", "Dice", "Size error", "Planes")
 
@@ -71,6 +72,8 @@ class TrainPage(QWidget):
         self._bar = QProgressBar()
         self._bar.setTextVisible(True)
         self.curves = Curves()
+        self._drawn: tuple[Validated, ...] = ()  # the validations that are drawn
+        self._since = QElapsedTimer()
         self._table = _table()
         self._verdict = _sentence()
         self._build()
@@ -91,7 +94,7 @@ class TrainPage(QWidget):
         self._render_progress(state)
         self._facts.setText(_facts(state))
         if self.isVisible() or not state.losses:
-            self.curves.show_history(state.losses, state.metrics)
+            self._draw_curves(state)
         self.curves.setVisible(bool(state.losses or state.metrics))
         for widget in (self._settings, self._what, self._device):
             widget.setEnabled(not state.busy)
@@ -234,6 +237,14 @@ class TrainPage(QWidget):
         return self._settings
 
     # --- what the user does
+
+    def _draw_curves(self, state: State) -> None:
+        """Draw the curves, while training seldom: they are the most expensive part of the page."""
+        waited = not self._since.isValid() or self._since.elapsed() >= CURVES_MS
+        if waited or not state.busy or state.metrics is not self._drawn:
+            self._drawn = state.metrics
+            self._since.restart()
+            self.curves.show_history(state.losses, state.metrics)
 
     def _on_finetune_changed(self) -> None:
         """Another recipe brings its own values, as it does on the command line."""
