@@ -163,7 +163,7 @@ class FineTuneConfig:
         min=0.0,
         step=0.01,
     )
-    augment: bool = option(True, "flip and re-light images with sizes, also turn and zoom those with masks")
+    augment: bool = option(True, "re-light images with sizes; also flip, turn and zoom those with masks")
     objects: str = option(
         "auto",
         "what a size speaks of: the one object of its image, or a window around its stamp; "
@@ -260,7 +260,9 @@ class EvaluateConfig:
         "images to compare on; test falls back to validation when it is empty",
         choices=("test", "validation", "train"),
     )
-    models: str = option("", "numbers of the models, separated by commas; empty: masks only and current")
+    models: str = option(
+        "", "numbers of the models, separated by commas; empty: the current one and the newest of other kinds"
+    )
     device: str = option("auto", _DEVICE, choices=_DEVICES, advanced=True)
 
     def __post_init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Networks. Each file opens with the paper it implements."""
+"""Networks. Each file opens with the paper it implements: `unet`, MONAI's U-Net and SegResNet, configured."""
