@@ -2,57 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
 from napari_segsize.losses.centroid import CentroidLoss, centroid_loss
+from napari_segsize.losses.info import LossInfo
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor, nn
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LossInfo:
-    """What a loss is for, for menus and for people."""
-
-    function: Callable[..., Tensor]
-    module: type[nn.Module]
-    needs: Literal["mask", "size", "centre", "area"]
-    """The annotation it learns from."""
-    acts_on: str
-    """What of the prediction it looks at."""
-    advice: str
-    """When to use it, and what to expect."""
-    reference: str
-
 
 LOSSES: dict[str, LossInfo] = {
     "bce": LossInfo(
         function=bce_loss,
         module=BceLoss,
-        needs="mask",
-        acts_on="every pixel on its own",
+        needs=("mask",),
+        acts_on="logits",
+        looks_at="every pixel on its own",
         advice="The start of every training. Small objects weigh little; add Dice then.",
         reference="PyTorch, binary_cross_entropy_with_logits",
     ),
     "dice": LossInfo(
         function=dice_loss,
         module=DiceLoss,
-        needs="mask",
-        acts_on="the overlap of all pixels",
+        needs=("mask",),
+        acts_on="logits",
+        looks_at="the overlap of all pixels",
         advice="For small objects. Less smooth than cross-entropy; best together with it.",
         reference="Milletari, Navab and Ahmadi, V-Net, 3DV 2016; MONAI DiceLoss",
     ),
     "size": LossInfo(
         function=size_loss,
         module=SizeLoss,
-        needs="size",
-        acts_on="the largest inscribed square of sampled masks",
+        needs=("size",),
+        acts_on="logits",
+        looks_at="the largest inscribed square of sampled masks",
         advice=(
             "After pre-training on some masks, for one compact object an image. It says nothing about where "
             "the object is: keep masks or centres beside it, and watch the overlap as well as the size error."
@@ -62,8 +42,9 @@ LOSSES: dict[str, LossInfo] = {
     "centroid": LossInfo(
         function=centroid_loss,
         module=CentroidLoss,
-        needs="centre",
-        acts_on="the centre of mass of the probabilities",
+        needs=("centre",),
+        acts_on="logits",
+        looks_at="the centre of mass of the probabilities",
         advice=(
             "Beside the size loss, for one object an image or window. Raise `sharpness` when background is "
             "faint but wide."
@@ -73,8 +54,9 @@ LOSSES: dict[str, LossInfo] = {
     "area_bounds": LossInfo(
         function=area_bounds_loss,
         module=AreaBoundsLoss,
-        needs="area",
-        acts_on="the sum of the probabilities",
+        needs=("area",),
+        acts_on="logits",
+        looks_at="the sum of the probabilities",
         advice="A baseline: area within bounds, silent between them. Weight about 0.05 beside cross-entropy.",
         reference="Kervadec et al., Constrained-CNN losses for weakly supervised segmentation, MedIA 2019",
     ),

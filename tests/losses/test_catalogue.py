@@ -1,0 +1,29 @@
+"""What holds for every entry of the catalogue."""
+
+from __future__ import annotations
+
+import inspect
+from typing import get_args
+
+import pytest
+from torch import nn
+
+from napari_segsize.losses import LOSSES
+from napari_segsize.losses.info import ActsOn, Need
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_an_entry_says_all_there_is_to_know(name):
+    info = LOSSES[name]
+    assert issubclass(info.module, nn.Module)
+    assert isinstance(info.module(), nn.Module)
+    assert inspect.signature(info.function).parameters
+    assert set(info.needs) <= set(get_args(Need))
+    assert info.acts_on in get_args(ActsOn)
+    assert all(isinstance(text, str) and text for text in (info.looks_at, info.advice, info.reference))
+    with pytest.raises(AttributeError):
+        info.advice = ""  # type: ignore[misc]
+
+
+def test_nothing_is_missing():
+    assert set(LOSSES) >= {"bce", "dice", "size", "centroid", "area_bounds"}
