@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
 from napari_segsize.losses.centroid import CentroidLoss, centroid_loss
+from napari_segsize.losses.focal import FOCAL, FocalLoss, focal_loss
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.losses.overlap import (
+    GENERALISED_DICE,
+    TVERSKY,
+    GeneralisedDiceLoss,
+    TverskyLoss,
+    generalised_dice_loss,
+    tversky_loss,
+)
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
 
@@ -60,6 +69,9 @@ LOSSES: dict[str, LossInfo] = {
         advice="A baseline: area within bounds, silent between them. Weight about 0.05 beside cross-entropy.",
         reference="Kervadec et al., Constrained-CNN losses for weakly supervised segmentation, MedIA 2019",
     ),
+    "focal": FOCAL,
+    "generalised_dice": GENERALISED_DICE,
+    "tversky": TVERSKY,
 }
 
 __all__ = [
@@ -68,13 +80,19 @@ __all__ = [
     "BceLoss",
     "CentroidLoss",
     "DiceLoss",
+    "FocalLoss",
+    "GeneralisedDiceLoss",
     "LossInfo",
     "SizeLoss",
+    "TverskyLoss",
     "area_bounds",
     "area_bounds_loss",
     "bce_loss",
     "centroid_loss",
     "dice_loss",
+    "focal_loss",
+    "generalised_dice_loss",
     "size_error",
     "size_loss",
+    "tversky_loss",
 ]

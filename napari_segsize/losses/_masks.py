@@ -1,0 +1,89 @@
+"""How the losses on masks read their input: types, shapes, devices, images without a mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def read_masks(
+    logits: Tensor, target: Tensor, *, axes: Sequence[int] = (1, 2, 3)
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits and target as one float type, and which planes have a target.
+
+    Parameters
+    ----------
+    logits : (N, C, *spatial) float Tensor
+    target : (N, C, *spatial) Tensor
+        Boolean, integer or float in 0..1. A plane with NaN in it is unlabelled.
+    axes : sequence of int
+        Numbers of spatial axes that the loss knows.
+
+    Returns
+    -------
+    logits, target : (N, C, *spatial) Tensor
+        float64 for float64 logits, otherwise float32: sums of half precision overflow. NaN in the target is
+        0.
+    known : (N, C) bool Tensor
+        Planes that have a target.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a type or a device does not fit.
+    """
+    exact = read_logits(logits, axes=axes)
+    check_device("target", target, logits)
+    if target.shape != logits.shape:
+        hint = " A label image becomes one mask a class: `labels == number`." if _is_labels(target) else ""
+        raise ValueError(
+            f"target: expected {tuple(logits.shape)} as logits, got {tuple(target.shape)}.{hint}"
+        )
+    if target.is_complex():
+        raise ValueError(f"target: expected a boolean, integer or float mask, got {target.dtype}.")
+    if not target.is_floating_point():
+        known = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+        return exact, target.to(exact.dtype), known
+    unknown = target.isnan()
+    known = ~unknown.flatten(2).any(-1)
+    return exact, target.to(exact.dtype).masked_fill(unknown, 0), known
+
+
+def read_logits(logits: Tensor, *, axes: Sequence[int] = (1, 2, 3)) -> Tensor:
+    """Logits as float32, float64 if they are; a `ValueError` if they are no ``(N, C, *spatial)`` floats."""
+    if logits.ndim - 2 not in axes or not logits.is_floating_point():
+        wanted = " or ".join(map(str, axes))
+        raise ValueError(
+            f"logits: expected (N, C, *spatial) floats with {wanted} spatial axes, "
+            f"got {tuple(logits.shape)} of {logits.dtype}."
+        )
+    if 0 in logits.shape[2:]:
+        raise ValueError(f"logits: expected at least one pixel along every axis, got {tuple(logits.shape)}.")
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+def check_device(name: str, other: Tensor, logits: Tensor) -> None:
+    """Raise a `ValueError` unless `other` is on the device of `logits`."""
+    if other.device != logits.device:
+        raise ValueError(
+            f"{name}: expected on {logits.device} as logits, got {other.device}. "
+            f"Move it there: `{name}.to(logits.device)`."
+        )
+
+
+def check_spacing(spacing: Sequence[float] | None, logits: Tensor) -> tuple[float, ...]:
+    """Pixel sides, one a spatial axis; a `ValueError` if their number or sign does not fit."""
+    dims = logits.ndim - 2
+    sides = (1.0,) * dims if spacing is None else tuple(float(side) for side in spacing)
+    if len(sides) != dims or not all(0 < side < float("inf") for side in sides):
+        raise ValueError(f"spacing: expected {dims} positive numbers, one a spatial axis, got {spacing}.")
+    return sides
+
+
+def _is_labels(target: Tensor) -> bool:
+    return not target.is_floating_point() and target.dtype != torch.bool
