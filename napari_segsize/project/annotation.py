@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -13,14 +13,21 @@ from numpy.typing import NDArray
 from napari_segsize.project.sizes import ParsedSize, even_size, object_size_of, parse_size
 
 __all__ = [
-    "MARKS", "SPLITS", "Change", "Counts", "ImageRecord", "ModelRecord", "ParsedSize", "PlaneAnnotation",
-    "PlaneRef", "SizeStamp", "Split", "even_size", "object_size_of", "parse_size",
+    "MARKS", "SOURCES", "SPLITS", "Change", "Contour", "Counts", "ImageRecord", "ModelRecord", "ParsedSize",
+    "PlaneAnnotation", "PlaneRef", "Point", "Ring", "SizeStamp", "Source", "Split", "even_size",
+    "object_size_of", "parse_size",
 ]  # fmt: skip
 
+Point = tuple[float, float]
+"""(y, x) in pixels, pixel centres at integers."""
+Ring = tuple[Point, ...]
+"""A closed polygon; the first vertex is not repeated at the end."""
+Source = Literal["", "network", "snake", "drawn", "import"]
+SOURCES: tuple[Source, ...] = get_args(Source)
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MARKS = ("mask", "no_object", "skip")
-"""What `Project.delete` takes away besides stamps; no object may be called so."""
+"""What `Project.delete` takes away besides objects; no object may be called so."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,12 +61,51 @@ class SizeStamp:
     unit: str = "px"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contour:
+    """The extreme points of one object, and its outline once one was accepted.
+
+    Attributes
+    ----------
+    object : str
+        Stable identity, of the same names as those of stamps: an object may have a size and a contour.
+    points : tuple of (y, x) floats
+        0 to 4 extreme points in the order they were clicked; with fewer than 4 the object is begun.
+    rings : tuple of rings
+        The accepted outline; a pixel is inside where an odd number of rings has its centre inside, and the
+        first one is the outer ring of the first piece. () until one is accepted. Multiples of 1/64 px.
+    source : {"network", "snake", "drawn", "import", ""}
+        What drew the outline; "" without one.
+    """
+
+    object: str
+    points: tuple[Point, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    source: Source = ""
+
+    @property
+    def vertices(self) -> Ring:
+        """The outer ring; () without an outline."""
+        return self.rings[0] if self.rings else ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether there is an outline."""
+        return bool(self.rings)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether something can be learnt from it: an outline, or all four extreme points."""
+        return self.accepted or len(self.points) == 4
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlaneAnnotation:
     """All that has been said about one plane."""
 
     plane: PlaneRef
     stamps: tuple[SizeStamp, ...] = ()
+    contours: tuple[Contour, ...] = ()
     mask: NDArray[np.int32] | None = None  # (H, W), 0 = background
     no_object: bool = False
     skipped: bool = False
@@ -67,18 +113,19 @@ class PlaneAnnotation:
     @property
     def is_empty(self) -> bool:
         """Whether nothing at all was said, not even "skip"."""
-        return not (self.labelled or self.skipped)
+        return not (self.labelled or self.skipped or self.contours)
 
     @property
     def labelled(self) -> bool:
-        """Whether something can be learnt from the plane: a size, a mask, or that there is no object."""
-        return bool(self.stamps) or self.mask is not None or self.no_object
+        """Whether something can be learnt from the plane: a size, a mask, a contour, or that it is empty."""
+        contours = any(contour.labelled for contour in self.contours)
+        return bool(self.stamps) or contours or self.mask is not None or self.no_object
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PlaneAnnotation):
             return NotImplemented
         mine, theirs = (
-            (each.plane, each.stamps, each.no_object, each.skipped, each.mask is None)
+            (each.plane, each.stamps, each.contours, each.no_object, each.skipped, each.mask is None)
             for each in (self, other)
         )
         return mine == theirs and (self.mask is None or np.array_equal(self.mask, np.asarray(other.mask)))
@@ -156,6 +203,8 @@ class Counts:
     ----------
     sizes, centres : int
         Stamps, and those among them that have a place.
+    points, contours : int
+        Objects with extreme points but no accepted outline, and objects with one.
     masks, no_object, skipped : int
         Planes.
     by_split : mapping from a split to Counts
@@ -167,16 +216,16 @@ class Counts:
     masks: int = 0
     sizes: int = 0
     centres: int = 0
+    points: int = 0
+    contours: int = 0
     no_object: int = 0
     skipped: int = 0
     by_split: Mapping[Split, Counts] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
-        plain: dict[str, Any] = {
-            name: getattr(self, name)
-            for name in ("images", "planes", "masks", "sizes", "centres", "no_object", "skipped")
-        }
+        names = (each.name for each in fields(self) if each.name != "by_split")
+        plain: dict[str, Any] = {name: getattr(self, name) for name in names}
         if self.by_split:
             plain["by_split"] = {split: counts.as_dict() for split, counts in self.by_split.items()}
         return plain

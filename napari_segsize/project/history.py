@@ -26,14 +26,18 @@ if TYPE_CHECKING:
 
     from napari_segsize.project.store import Store
 
-__all__ = ["Entry", "History", "Key", "Kind", "Step", "packed", "unpacked"]
+__all__ = ["OBJECTS", "Entry", "History", "Key", "Kind", "Step", "packed", "unpacked"]
 
-Kind = Literal["stamp", "mask", "no_object", "skip"]
+Kind = Literal["stamp", "contour", "mask", "no_object", "skip"]
+OBJECTS: tuple[Kind, ...] = ("stamp", "contour", "mask")
+"""What says that there is something on a plane."""
 _ZLIB_LEVEL = 1  # label images are long runs: higher levels cost milliseconds and save little
 
 # An annotation is a handful of statements; built once, they cost a third of their time.
 _INSERT_STEP, _INSERT_CHANGE = insert(tables.step), insert(tables.change)
 _INSERT_ITEM, _INSERT_LABELS = insert(tables.item), insert(tables.labels)
+_INSERT_OUTLINE = insert(tables.outline)
+_VALUES = ("size", "y", "x", "entered", "unit", "labels_id", "points", "outline_id", "source")
 _UPDATE_ITEM = (
     update(tables.item)
     .where(
@@ -67,7 +71,7 @@ class Entry:
     change_id: int
     origin: int  # the change that said it first, before it was undone and redone
     present: bool
-    values: Mapping[str, Any]  # size, y, x, entered, unit, labels_id
+    values: Mapping[str, Any]  # the columns `_VALUES`
 
 
 class Step:
@@ -122,6 +126,12 @@ class Step:
         """Whether an entry is this mask."""
         query = select(tables.labels.c.data).where(tables.labels.c.id == entry.values["labels_id"])
         return self.connection.scalar(query) == data
+
+    def put_outline(self, data: bytes) -> int:
+        """Store the rings of a contour; their number goes into the change."""
+        key = self.connection.execute(_INSERT_OUTLINE, {"data": data}).inserted_primary_key
+        assert key is not None
+        return int(key[0])
 
     def put_labels(self, data: bytes) -> int:
         """Store a mask; its number goes into the change."""
@@ -207,7 +217,7 @@ class History:
     ) -> dict[Key, Entry]:
         """Everything ever said about a plane and where it has led to, what was deleted included.
 
-        `objects` leaves out the stamps of all others: a plane may have thousands.
+        `objects` leaves out the stamps and contours of all others: a plane may have thousands.
         """
         where: dict[str, Any] = {"image": plane.image, "slice": plane.slice}
         if objects is None:
@@ -319,13 +329,13 @@ def unpacked(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
 
 def _entry(row: Mapping[Any, Any]) -> Entry:
     key = Key(PlaneRef(row["image_id"], row["slice"]), row["kind"], row["object"])
-    values = {name: row[name] for name in ("size", "y", "x", "entered", "unit", "labels_id")}
+    values = {name: row[name] for name in _VALUES}
     origin = row["id"] if row["origin"] is None else row["origin"]
     return Entry(key, row["id"], origin, bool(row["present"]), values)
 
 
 def _says_object(entries: Mapping[Key, Entry]) -> bool:
-    return any(entry.present and entry.key.kind in ("stamp", "mask") for entry in entries.values())
+    return any(entry.present and entry.key.kind in OBJECTS for entry in entries.values())
 
 
 def _is_dead(row: Mapping[Any, Any]) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from napari_segsize.project import survey
 from napari_segsize.project.annotation import (
     MARKS,
     Change,
+    Contour,
     Counts,
     ImageRecord,
     PlaneAnnotation,
@@ -22,7 +22,17 @@ from napari_segsize.project.annotation import (
     SizeStamp,
     Split,
 )
-from napari_segsize.project.history import Entry, History, Key, Kind, Step, packed
+from napari_segsize.project.checks import (
+    checked_centre,
+    checked_labels,
+    checked_name,
+    checked_points,
+    checked_source,
+    where,
+)
+from napari_segsize.project.history import OBJECTS, Entry, History, Key, Kind, Step, packed
+from napari_segsize.project.rings import checked_rings
+from napari_segsize.project.rings import packed as packed_rings
 from napari_segsize.project.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -168,10 +178,10 @@ class Ledger:
             self.put_no_object(plane)
             return SizeStamp(object="no_object", size=0.0, entered=0.0, unit=parsed.unit)
         stamp = SizeStamp(
-            object=_object(object), size=parsed.size, entered=parsed.entered, unit=parsed.unit,
-            centre=_centre(centre, record.shape),
+            object=checked_name(object), size=parsed.size, entered=parsed.entered, unit=parsed.unit,
+            centre=checked_centre(centre, record.shape),
         )  # fmt: skip
-        with self._saying(plane, f"Size {stamp.size:g} px on {_where(record, plane)}", (stamp.object,)) as (
+        with self._saying(plane, f"Size {stamp.size:g} px on {where(record, plane)}", (stamp.object,)) as (
             step,
             entries,
         ):
@@ -196,7 +206,7 @@ class Ledger:
         wanted = {stamp.object: self._checked_stamp(stamp, record) for stamp in stamps}
         if len(wanted) < len(stamps):
             raise ValueError("stamps: two of them have the same object")
-        with self._saying(plane, f"Sizes on {_where(record, plane)}") as (step, entries):
+        with self._saying(plane, f"Sizes on {where(record, plane)}") as (step, entries):
             read = None if base is None else {stamp.object: stamp for stamp in base}
             for key, entry in list(entries.items()):
                 gone = key.object not in wanted and (read is None or key.object in read)
@@ -205,6 +215,48 @@ class Ledger:
             for stamp in stamps:
                 if read is None or read.get(stamp.object) != stamp:
                     self._write_stamp(step, entries, plane, wanted[stamp.object])
+
+    def put_contour(
+        self,
+        plane: PlaneRef,
+        *,
+        object: str | None = None,
+        points: Sequence[Sequence[float]] | None = None,
+        rings: Iterable[Any] | None = None,
+        source: str | None = None,
+    ) -> Contour:
+        """Say where an object ends: its extreme points, click by click, or the outline that was accepted.
+
+        Parameters
+        ----------
+        object : str, optional
+            Whose contour; it may have a size already. None: a new object.
+        points : sequence of (y, x) floats, optional
+            0 to 4 extreme points, all that the object has now. None: those that are stored.
+        rings : iterable of (K, 2) sequences or arrays, optional
+            The accepted outline, see `Contour`; rounded to 1/64 px. ``()`` rejects the one that is stored and
+            keeps the points. None: what is stored.
+        source : {"network", "snake", "drawn", "import", ""}, optional
+            What drew `rings`. None: what is stored.
+
+        Returns
+        -------
+        Contour
+            As it is stored. With neither points nor an outline left, the contour is deleted.
+        """
+        if points is None and rings is None and source is None:
+            raise ValueError("put_contour: expected points, rings or a source, got none of them")
+        record = self._record_of(plane)
+        name, place = checked_name(object), where(record, plane)
+        said: dict[str, Any] = {}
+        if points is not None:
+            said["points"] = checked_points(points, record.shape)
+        if rings is not None:
+            said["rings"] = checked_rings(rings, place, record.shape)
+        if source is not None:
+            said["source"] = checked_source(source)
+        with self._saying(plane, _contour_label(said, place), (name,)) as (step, entries):
+            return self._write_contour(step, entries, Key(plane, "contour", name), said)
 
     def put_mask(self, plane: PlaneRef, labels: NDArray[Any]) -> None:
         """Say which pixels are which object.
@@ -216,12 +268,12 @@ class Ledger:
             with `put_no_object`.
         """
         record = self._record_of(plane)
-        mask = _labels(labels, record)
+        mask = checked_labels(labels, record)
         if not mask.any():
             self.delete(plane, "mask")
             return
         data = packed(mask)  # before the write lock is taken: it is the slow part
-        with self._saying(plane, f"Mask on {_where(record, plane)}", ()) as (step, entries):
+        with self._saying(plane, f"Mask on {where(record, plane)}", ()) as (step, entries):
             key = Key(plane, "mask")
             before = entries.get(key)
             if before is not None and before.present and step.has_labels(before, data):
@@ -232,10 +284,10 @@ class Ledger:
     def put_no_object(self, plane: PlaneRef) -> None:
         """Say that there is nothing on a plane; refused while something is."""
         record = self._record_of(plane)
-        with self._saying(plane, f"No object on {_where(record, plane)}") as (step, entries):
-            if any(entry.present and entry.key.kind in ("stamp", "mask") for entry in entries.values()):
+        with self._saying(plane, f"No object on {where(record, plane)}") as (step, entries):
+            if any(entry.present and entry.key.kind in OBJECTS for entry in entries.values()):
                 raise SegsizeError(
-                    f"{_where(record, plane)} has sizes or a mask, which contradicts "
+                    f"{where(record, plane)} has sizes, contours or a mask, which contradicts "
                     '"No object here": delete them first.'
                 )
             self._raise_mark(step, entries, plane, "no_object")
@@ -243,30 +295,25 @@ class Ledger:
     def put_skip(self, plane: PlaneRef) -> None:
         """Say that a plane shall not be asked for again (blurred, not sure); what was said of it stays."""
         record = self._record_of(plane)
-        with self._saying(plane, f"Skipped {_where(record, plane)}", ()) as (step, entries):
+        with self._saying(plane, f"Skipped {where(record, plane)}", ()) as (step, entries):
             self._raise_mark(step, entries, plane, "skip")
 
     def delete(self, plane: PlaneRef, object: str) -> bool:
-        """Take back one thing: a stamp by its object, or "mask", "no_object", "skip".
+        """Take back one thing: an object with its size and its contour, or "mask", "no_object", "skip".
 
         Returns
         -------
         bool
             Whether it was there.
         """
-        record = self._record_of(plane)
-        kind: Kind = object if object in MARKS else "stamp"  # type: ignore[assignment]
-        key = Key(plane, kind, object if kind == "stamp" else "")
-        what = _SAID.get(kind, "a size")
-        with self._saying(plane, f"Deleted {what} on {_where(record, plane)}", (key.object,)) as (
-            step,
-            entries,
-        ):
-            entry = entries.get(key)
-            if entry is None or not entry.present:
-                return False
-            step.put(key, entry, None)
-        return True
+        if object in MARKS:
+            mark: Kind = object  # type: ignore[assignment]
+            return self._delete(plane, _SAID[object], Key(plane, mark))
+        return self._delete(plane, "an object", Key(plane, "stamp", object), Key(plane, "contour", object))
+
+    def delete_contour(self, plane: PlaneRef, object: str) -> bool:
+        """Take back the points and the outline of an object, but not its size; whether they were there."""
+        return self._delete(plane, "a contour", Key(plane, "contour", object))
 
     @property
     def can_undo(self) -> bool:
@@ -314,6 +361,38 @@ class Ledger:
         self._lift(step, entries, plane)
         entries[key] = step.put(key, before, values)
 
+    def _write_contour(
+        self, step: Step, entries: dict[Key, Entry], key: Key, said: Mapping[str, Any]
+    ) -> Contour:
+        """Write what is said over what is stored, in the same transaction that read it."""
+        before = entries.get(key)
+        stored = survey.contour(step.connection, before, key.object)
+        contour = replace(stored, **said)
+        contour = contour if contour.rings else replace(contour, source="")
+        if contour == stored:
+            return contour
+        if not (contour.points or contour.rings):
+            step.put(key, before, None)
+            return contour
+        outline = None if before is None else before.values["outline_id"]
+        if contour.rings != stored.rings:
+            outline = step.put_outline(packed_rings(contour.rings)) if contour.rings else None
+        self._lift(step, entries, key.plane)
+        points = np.array(contour.points, "<f8").tobytes()
+        step.put(key, before, {"points": points, "outline_id": outline, "source": contour.source})
+        return contour
+
+    def _delete(self, plane: PlaneRef, what: str, *keys: Key) -> bool:
+        place = where(self._record_of(plane), plane)
+        with self._saying(plane, f"Deleted {what} on {place}", {key.object for key in keys}) as (
+            step,
+            entries,
+        ):
+            present = [entries[key] for key in keys if key in entries and entries[key].present]
+            for entry in present:
+                step.put(entry.key, entry, None)
+        return bool(present)
+
     def _lift(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef) -> None:
         """An object is put on a plane: it is no longer empty, or skipped."""
         kinds: tuple[Kind, ...] = ("no_object", "skip")
@@ -333,60 +412,18 @@ class Ledger:
             entered = parse_size(stamp.entered, stamp.unit, record.spacing[1:], image_unit=record.unit)
             parsed = entered if entered.size == parsed.size else parsed
         return SizeStamp(
-            object=_object(stamp.object),
+            object=checked_name(stamp.object),
             size=parsed.size,
-            centre=_centre(stamp.centre, record.shape),
+            centre=checked_centre(stamp.centre, record.shape),
             entered=parsed.entered,
             unit=parsed.unit,
         )
 
 
-def _object(name: str | None) -> str:
-    if name is None:
-        return uuid.uuid4().hex
-    if not name or name in MARKS or len(name) > 200:
-        raise SegsizeError(
-            f"An object cannot be called {name!r}: use a name of its own, or none for a new one."
-        )
-    return name
-
-
-def _centre(centre: Sequence[float] | None, shape: tuple[int, int]) -> tuple[float, float] | None:
-    if centre is None:
-        return None
-    if len(centre) != 2:
-        raise ValueError(f"centre: expected (y, x), got {len(centre)} numbers")
-    y, x = (float(value) for value in centre)
-    if not (math.isfinite(y) and math.isfinite(x)):
-        raise SegsizeError(f"The place ({y}, {x}) of a size is not a number: click it again.")
-    if not (-0.5 <= y <= shape[0] - 0.5 and -0.5 <= x <= shape[1] - 0.5):
-        raise SegsizeError(
-            f"The place ({y:g}, {x:g}) lies outside the image of {shape[0]} x {shape[1]} px: put it inside."
-        )
-    return y, x
-
-
-def _labels(labels: NDArray[Any], record: ImageRecord) -> NDArray[np.int32]:
-    array = np.asarray(labels)
-    if array.shape != record.shape:
-        raise SegsizeError(
-            f"{record.name}: a mask must have the shape of the plane, {record.shape}, got {array.shape}: "
-            "paint on a layer made for this image."
-        )
-    if array.dtype.kind not in "bui":
-        raise SegsizeError(
-            f"{record.name}: a mask holds whole numbers, got {array.dtype}: use a Labels layer."
-        )
-    if array.dtype.kind != "b" and (int(array.min()) < 0 or int(array.max()) > np.iinfo(np.int32).max):
-        raise SegsizeError(
-            f"{record.name}: labels go from 0 to 2147483647, got {array.min()} to {array.max()}: number them "
-            "anew."
-        )
-    return array.astype(np.int32)
-
-
-def _where(record: ImageRecord, plane: PlaneRef) -> str:
-    return record.name if record.planes == 1 else f"{record.name}, plane {plane.slice}"
+def _contour_label(said: Mapping[str, Any], place: str) -> str:
+    if "rings" in said:
+        return f"Contour on {place}" if said["rings"] else f"Rejected a contour on {place}"
+    return f"Extreme point {len(said.get('points', ()))} on {place}"
 
 
 def _between(planes: Sequence[PlaneRef], after: PlaneRef, step: int) -> int:

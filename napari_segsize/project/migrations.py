@@ -37,6 +37,20 @@ _STEPS: Mapping[int, tuple[str, ...]] = {
             "BEGIN SELECT RAISE(ABORT, 'the history of a project only grows'); END"
         ),
     ),
+    2: (
+        "CREATE TABLE outline (id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, data BLOB NOT NULL)",
+        (
+            "CREATE TRIGGER outline_keeps_update BEFORE UPDATE ON outline "
+            "BEGIN SELECT RAISE(ABORT, 'the history of a project only grows'); END"
+        ),
+        (
+            "CREATE TRIGGER outline_keeps_delete BEFORE DELETE ON outline "
+            "BEGIN SELECT RAISE(ABORT, 'the history of a project only grows'); END"
+        ),
+        "ALTER TABLE change ADD COLUMN points BLOB",
+        "ALTER TABLE change ADD COLUMN outline_id INTEGER REFERENCES outline (id)",
+        "ALTER TABLE change ADD COLUMN source VARCHAR",
+    ),
 }
 
 

@@ -26,12 +26,14 @@ __all__ = [
     "meta",
     "metadata",
     "model",
+    "outline",
     "session",
     "step",
 ]
 
-SCHEMA_VERSION = 2
-"""2: images carry `warnings` and the file's size and time; sizes carry what was entered, and its unit."""
+SCHEMA_VERSION = 3
+"""2: images carry `warnings` and the file's size and time; sizes carry what was entered, and its unit.
+3: contours."""
 
 metadata = MetaData()
 
@@ -98,6 +100,14 @@ labels = Table(  # masks: int32, (H, W), C order, zlib
     sqlite_autoincrement=True,
 )
 
+outline = Table(  # rings of contours, see `rings.packed`
+    "outline",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
 change = Table(
     "change",
     metadata,
@@ -105,8 +115,8 @@ change = Table(
     Column("step_id", Integer, ForeignKey("step.id"), nullable=False, index=True),
     Column("image_id", Integer, ForeignKey("image.id"), nullable=False),
     Column("slice", Integer, nullable=False),
-    Column("kind", String, nullable=False),  # "stamp", "mask", "no_object", "skip"
-    Column("object", String, nullable=False),  # of a stamp; "" otherwise
+    Column("kind", String, nullable=False),  # "stamp", "contour", "mask", "no_object", "skip"
+    Column("object", String, nullable=False),  # of a stamp or contour; "" otherwise
     Column("present", Boolean, nullable=False),  # False: deleted
     Column("size", Float),
     Column("y", Float),
@@ -118,6 +128,9 @@ change = Table(
     ),  # which change an undo or redo says again; 0: none; NULL: it says something new
     Column("entered", Float),
     Column("unit", String),
+    Column("points", LargeBinary),  # float64 pairs (y, x): 16 bytes a point
+    Column("outline_id", Integer, ForeignKey("outline.id")),
+    Column("source", String),
     sqlite_autoincrement=True,
 )
 
@@ -149,7 +162,7 @@ model = Table(
 
 Index("item_present", item.c.present, item.c.kind)
 
-for _table in (step, change, labels):  # history is not rewritten, by no version of this program
+for _table in (step, change, labels, outline):  # history is not rewritten, by no version of this program
     for _verb in ("UPDATE", "DELETE"):
         event.listen(
             _table,

@@ -23,23 +23,31 @@ ROOT = Path(__file__).parents[2]
 WRITER = """
 import sys
 from napari_segsize.project import PlaneRef, Project
-folder, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+folder, name, count, what = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+ends = ((2.0, 8.5), (7.25, 3.0), (12.0, 9.0), (6.0, 14.0))
 project = Project.open(folder)
 print("ready", flush=True)
 sys.stdin.readline()
 for k in range(count):
-    place = (k % 20, k % 30)
-    stamp = project.put_stamp(PlaneRef(1, k % 3), 4 + 2 * (k % 5), centre=place, object=f"{name}-{k}")
-    print(stamp.object, flush=True)
+    if what == "stamps":
+        place = (k % 20, k % 30)
+        stamp = project.put_stamp(PlaneRef(1, k % 3), 4 + 2 * (k % 5), centre=place, object=f"{name}-{k}")
+        print(stamp.object, flush=True)
+    elif k % 5 < 4:
+        project.put_contour(PlaneRef(2), object=f"{name}-{k // 5}", points=ends[: k % 5 + 1])
+        print(name, k, flush=True)
+    else:
+        project.put_contour(PlaneRef(2), object=f"{name}-{k // 5}", rings=[ends], source="snake")
+        print(name, k, flush=True)
 if name != "victim":
     project.close()
 """
 
 
 @contextmanager
-def writer(folder: Path, name: str, count: int) -> Iterator[subprocess.Popen[str]]:
+def writer(folder: Path, name: str, count: int, what: str = "stamps") -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(folder), name, str(count)],
+        [sys.executable, "-c", WRITER, str(folder), name, str(count), what],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -87,6 +95,48 @@ def test_kill_9_loses_nothing_that_was_acknowledged(project: Project) -> None:
         last = f"victim-{len(found) - 1}"
         again.undo()
         assert last not in {stamp.object for said in again.annotations() for stamp in said.stamps}
+    check(project.file)
+
+
+def test_kill_9_loses_no_click(project: Project) -> None:
+    project.close()
+    acknowledged = 0
+    with writer(project.folder, "victim", 10_000, "contours") as process:
+        start(process)
+        assert process.stdout is not None
+        for _ in process.stdout:
+            acknowledged += 1
+            if acknowledged == 33:  # six objects, and three points of the seventh
+                os.kill(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+                break
+        acknowledged += sum(line.endswith("\n") for line in process.stdout)
+    with Project.open(project.folder) as again:
+        contours = again.annotation(PlaneRef(2)).contours
+        found = sum(len(contour.points) + len(contour.rings) for contour in contours)
+        assert acknowledged <= found <= acknowledged + 1
+        assert [contour.object for contour in contours] == [f"victim-{k}" for k in range(-(-found // 5))]
+        assert all(len(contour.points) == 4 and contour.source == "snake" for contour in contours[:-1])
+        again.undo()  # one click, or one outline
+        left = again.annotation(PlaneRef(2)).contours
+        assert sum(len(contour.points) + len(contour.rings) for contour in left) == found - 1
+    check(project.file)
+
+
+def test_processes_put_contours_at_the_same_time(project: Project) -> None:
+    count = 40
+    with (
+        writer(project.folder, "anna", count, "contours") as a,
+        writer(project.folder, "bert", count, "contours") as b,
+    ):
+        for process in (a, b):
+            start(process)
+        for process in (a, b):
+            assert process.stdout is not None
+            assert len(process.stdout.readlines()) == count
+            assert process.wait(60) == 0
+    found = project.annotation(PlaneRef(2)).contours
+    assert {contour.object for contour in found} == {f"{n}-{k}" for n in ("anna", "bert") for k in range(8)}
+    assert all(len(contour.points) == 4 and contour.accepted for contour in found)
     check(project.file)
 
 
@@ -413,7 +463,7 @@ def version_1(tmp_path: Path) -> Path:
     return folder
 
 
-def test_version_1_becomes_version_2(version_1: Path) -> None:
+def test_version_1_becomes_the_present_one(version_1: Path) -> None:
     with Project.open(version_1) as project:
         plane = PlaneRef(1)
         said = project.annotation(plane)
