@@ -36,6 +36,7 @@ from napari_segsize.engine.events import (
     Comparison,
     ComparisonRow,
     Ended,
+    Loading,
     Notice,
     Preview,
     Saved,
@@ -68,6 +69,8 @@ def step(number: int, steps: int = 3) -> StepDone:
 
 
 ALL_EVENTS = (
+    Loading(stage="pretrain", done=0, total=2),
+    Loading(stage="pretrain", done=2, total=2),
     started(),
     step(1),
     Validating(stage="pretrain", done=1, total=2),
@@ -351,9 +354,9 @@ def test_every_event_is_one_line_of_json(capsys):
         out.event(event)
     found = lines(capsys.readouterr().out)
     assert [line["event"] for line in found] == [type(event).__name__ for event in ALL_EVENTS]
-    assert found[1]["losses"] == {"total": 1.5, "dice": 0.5}
-    assert found[3]["metrics"] == {"iou": 0.5, "size_error": None}
-    assert found[4] == {
+    assert found[3]["losses"] == {"total": 1.5, "dice": 0.5}
+    assert found[5]["metrics"] == {"iou": 0.5, "size_error": None}
+    assert found[6] == {
         "event": "Preview",
         "plane": {"image": 1, "slice": 2},
         "probabilities": {"shape": [4, 5], "dtype": "float32"},
@@ -388,13 +391,22 @@ def test_the_bar_shows_losses_metrics_and_time_left_in_a_narrow_terminal():
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=70, legacy_windows=False)
     bar = Bar(console)
+    bar.loading(Loading(stage="pretrain", done=0, total=7))
+    bar.loading(Loading(stage="pretrain", done=5, total=7))
     bar.start(started())
     bar.validated(Validated(stage="pretrain", step=1, metrics={"iou": 0.5}, best=True))
     bar.step(step(2))
     bar.stop()
     bar.stop()
     text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
-    for wanted in ("2/3", "1:10 left · 512 MB", "loss total 1.5 dice 0.5", "validation at step 1: iou 0.500"):
+    for wanted in (
+        "reading images",
+        "5/7",
+        "2/3",
+        "1:10 left · 512 MB",
+        "loss total 1.5 dice 0.5",
+        "validation at step 1: iou 0.500",
+    ):
         assert wanted in text
 
 

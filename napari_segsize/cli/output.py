@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..engine.events import Comparison, Ended, Event, Notice, Preview, Started, StepDone, Validated
+from ..engine.events import Comparison, Ended, Event, Loading, Notice, Preview, Started, StepDone, Validated
 from .progress import Bar, metrics_text
 
 __all__ = ["JsonLines", "Output", "Silent", "Terminal", "plain"]
@@ -101,6 +101,8 @@ class Terminal:
     def event(self, event: Event) -> None:
         """Move the bar, or say the sentence."""
         match event:
+            case Loading():
+                self._bar.loading(event)
             case Started():
                 self._say(_started(event))
                 self._bar.start(event)

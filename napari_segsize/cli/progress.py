@@ -12,7 +12,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from ..engine.events import Started, StepDone, Validated
+    from ..engine.events import Loading, Started, StepDone, Validated
 
 __all__ = ["Bar", "duration", "metrics_text"]
 
@@ -37,8 +37,18 @@ class Bar:
         self._board: _Board | None = None
         self._task = TaskID(0)
 
+    def loading(self, event: Loading) -> None:
+        """Show how many images are read."""
+        if event.done == 0:
+            self._begin(f"{event.stage}: reading images", event.total)
+        elif self._board is not None:
+            self._board.update(self._task, completed=event.done)
+
     def start(self, event: Started) -> None:
         """Show a new stage."""
+        self._begin(event.stage, event.steps, event.step)
+
+    def _begin(self, title: str, total: int, completed: int = 0) -> None:
         self.stop()
         self._board = _Board(
             TextColumn("{task.description}"),
@@ -51,7 +61,7 @@ class Bar:
             transient=True,
             disable=not self._console.is_terminal,
         )
-        self._task = self._board.add_task(event.stage, total=event.steps, completed=event.step, left="")
+        self._task = self._board.add_task(title, total=total, completed=completed, left="")
         self._board.start()
 
     def step(self, event: StepDone) -> None:

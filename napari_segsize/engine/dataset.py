@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,8 +15,9 @@ from torch import Tensor
 from ..errors import SegsizeError
 from ..ops.size import object_size
 from ..project import PlaneAnnotation, PlaneRef, Project, Split
+from .events import Loading
 
-__all__ = ["Dataset", "Item", "Pixels", "load_dataset", "normalised"]
+__all__ = ["Dataset", "Item", "Pixels", "load_dataset", "loading", "normalised"]
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,10 @@ class Pixels:
             return torch.from_numpy(volume[plane.slice])
         self._keep(plane, torch.from_numpy(normalised(self.project.pixels(plane))))
         return self._cache[plane]
+
+    def __contains__(self, plane: PlaneRef) -> bool:
+        """Whether a plane is at hand without reading a file."""
+        return plane in self._cache
 
     def _keep(self, plane: PlaneRef, pixels: Tensor) -> None:
         if plane in self._cache:
@@ -168,43 +173,55 @@ def _item(annotation: PlaneAnnotation, shape: tuple[int, int]) -> Item | None:
     return Item(plane=annotation.plane, shape=shape, mask=mask, objects=objects)
 
 
-def _readable(pixels: Pixels, items: Sequence[Item]) -> Iterator[Item | str]:
-    """Items whose image can be read; a sentence for every image that cannot."""
-    refused: set[int] = set()
-    for item in items:
-        if item.plane.image in refused:
-            continue
-        try:
-            pixels(item.plane)
-        except SegsizeError as error:
-            refused.add(item.plane.image)
-            yield f"{error} Going on without it."
-        else:
-            yield item
+def loading(
+    project: Project, split: Split, *, stage: str, normalise: str = "volume"
+) -> Generator[Loading, None, Dataset]:
+    """Read all annotated planes of `split`, an event for each file; close the generator to stop.
 
-
-def load_dataset(project: Project, split: Split, *, normalise: str = "volume") -> Dataset:
-    """Read all annotated planes of `split`; images that cannot be read are left out with a notice.
+    Images that cannot be read are left out with a notice.
 
     Raises
     ------
     SegsizeError
         If the images have different numbers of channels.
     """
-    records = {record.id: record for record in project.images()}
-    items = []
-    for annotation in project.annotations(split):
-        record = records[annotation.plane.image]
-        item = None if annotation.skipped else _item(annotation, (record.height, record.width))
-        if item is not None:
-            items.append(item)
+    records = {record.id: record for record in project.images() if record.split == split}
+    places = {image: place for place, image in enumerate(sorted(records), start=1)}
     pixels = Pixels(project, normalise)
-    found = list(_readable(pixels, items))
-    readable = tuple(entry for entry in found if isinstance(entry, Item))
-    channels = {records[item.plane.image].channels for item in readable}
+    items: list[Item] = []
+    refused: dict[int, str] = {}
+    yield Loading(stage=stage, done=0, total=len(records))
+    for annotation in project.annotations(split):
+        image = annotation.plane.image
+        item = None if annotation.skipped else _item(annotation, records[image].shape)
+        if item is None or image in refused:
+            continue
+        at_hand = item.plane in pixels
+        try:
+            pixels(item.plane)
+            items.append(item)
+        except SegsizeError as error:
+            refused[image] = f"{error} Going on without it."
+        if not at_hand:
+            yield Loading(stage=stage, done=places[image], total=len(records))
+    _check_channels({records[item.plane.image].channels for item in items})
+    return Dataset(tuple(items), pixels, tuple(refused.values()))
+
+
+def load_dataset(project: Project, split: Split, *, normalise: str = "volume") -> Dataset:
+    """Read all annotated planes of `split` at once: `loading` without its events."""
+    events = loading(project, split, stage="", normalise=normalise)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            dataset: Dataset = end.value
+            return dataset
+
+
+def _check_channels(channels: set[int]) -> None:
     if len(channels) > 1:
         raise SegsizeError(
             f"All images of a project need the same number of channels; these have {sorted(channels)}. "
             "Remove or convert the odd ones."
         )
-    return Dataset(readable, pixels, tuple(entry for entry in found if isinstance(entry, str)))

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from ..errors import SegsizeError
 from ..metrics import dice, iou, size_error
 from ..ops.size import object_size
-from ..project import ModelRecord, Project
+from ..project import SPLITS, ModelRecord, Project, Split
 from .batch import windows_of
 from .checkpoint import load_network
 from .config import EvaluateConfig
-from .dataset import Dataset, Item, load_dataset
+from .dataset import Dataset, Item, loading
 from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
 from .predict import logits_of, model_file
@@ -196,13 +196,11 @@ def evaluate(project: Project, config: EvaluateConfig | None = None) -> Generato
     config = config or EvaluateConfig()
     models = _chosen(project, config)
     where = resolve(config.device)
-    split = config.split
-    dataset = load_dataset(
-        project, "train" if split == "train" else "validation" if split == "validation" else "test"
-    )
+    split: Split = next(each for each in SPLITS if each == config.split)
+    dataset = yield from loading(project, split, stage="evaluate")
     if split == "test" and not dataset.items:
         yield Notice("No annotated test images: comparing on the validation images instead.")
-        split, dataset = "validation", load_dataset(project, "validation")
+        split, dataset = "validation", (yield from loading(project, "validation", stage="evaluate"))
     if not dataset.items:
         raise SegsizeError(
             f"No annotated image is in the part '{split}'. Annotate some held-out images, or assign parts "

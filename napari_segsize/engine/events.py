@@ -18,6 +18,7 @@ __all__ = [
     "ComparisonRow",
     "Ended",
     "Event",
+    "Loading",
     "Notice",
     "Preview",
     "Saved",
@@ -40,6 +41,15 @@ class Started:
     masks: int = 0
     sizes: int = 0
     parameters: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """The annotated images are being read, before the job begins; a safe place to stop."""
+
+    stage: str
+    done: int
+    total: int  # images, those without an annotation included: they are passed over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,4 +139,4 @@ class Ended:
     message: str = ""
 
 
-Event = Started | StepDone | Validating | Validated | Preview | Notice | Saved | Ended
+Event = Loading | Started | StepDone | Validating | Validated | Preview | Notice | Saved | Ended

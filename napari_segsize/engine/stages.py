@@ -17,7 +17,7 @@ from ..errors import SegsizeError
 from ..project import ModelRecord, PlaneRef, Project
 from . import checkpoint
 from .config import FineTuneConfig, PretrainConfig, from_dict, to_dict
-from .dataset import Dataset, load_dataset
+from .dataset import Dataset, loading
 from .device import describe
 from .evaluate import compare, comparison_row, row_name, score, score_network
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Preview, Started
@@ -83,8 +83,8 @@ def pretrain(
     state = _load_state(project, "pretrain") if resume else None
     if state is not None:
         config = from_dict(PretrainConfig, state["config"])
-    train = load_dataset(project, "train", normalise=config.normalise)
-    validation = load_dataset(project, "validation", normalise=config.normalise)
+    train = yield from loading(project, "train", stage="pretrain", normalise=config.normalise)
+    validation = yield from loading(project, "validation", stage="pretrain", normalise=config.normalise)
     run = pretraining(train, validation, config, _state_file(project, "pretrain"))
     yield from _run(project, run, state, train, validation, preview)
 
@@ -113,8 +113,8 @@ def finetune(
         config = from_dict(FineTuneConfig, state["config"])
     start = _start_model(project, state)
     network, entry = checkpoint.load_network(project.models_folder / start.path)
-    train = load_dataset(project, "train", normalise=entry["normalise"])
-    validation = load_dataset(project, "validation", normalise=entry["normalise"])
+    train = yield from loading(project, "train", stage="finetune", normalise=entry["normalise"])
+    validation = yield from loading(project, "validation", stage="finetune", normalise=entry["normalise"])
     file = _state_file(project, "finetune")
     run = finetuning(train, validation, network, entry, config, file, start_model=start.id)
     yield from _run(project, run, state, train, validation, preview)

@@ -22,13 +22,14 @@ from typing import Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QTimer
 
-from napari_segsize.engine.events import Event, Preview
+from napari_segsize.engine.events import Event, Loading, Preview
 
 __all__ = ["Job", "launch"]
 
 logger = logging.getLogger(__name__)
 
 PERIOD_MS = 50
+_FLEETING = (Preview, Loading)
 _running: set[Job] = set()
 
 
@@ -76,7 +77,7 @@ class Job(QObject):
     events : generator of Event
         Advanced, and closed, in the background thread only.
     on_event : callable
-        Gets the events, in order; of previews that wait, only the newest.
+        Gets the events, in order; of previews, and of words about loading, that wait, only the newest.
     on_end : callable
         Gets None, or the exception that ended the job; called once, after the last event.
     """
@@ -108,7 +109,7 @@ class Job(QObject):
 
     def _on_tick(self) -> None:
         done = self._handle.done  # read first: what was put in before is in the inbox now
-        for event in _newest_preview_only(self._handle.inbox):
+        for event in _without_outdated(self._handle.inbox):
             self._on_event(event)
         if done:
             self._end()
@@ -127,10 +128,11 @@ def _nothing() -> Generator[Event, None, None]:
     yield from ()
 
 
-def _newest_preview_only(inbox: deque[Event]) -> list[Event]:
+def _without_outdated(inbox: deque[Event]) -> list[Event]:
+    """Take out what waits; of the kinds that only the newest of counts, no other."""
     events = [inbox.popleft() for _ in range(len(inbox))]
-    newest = next((event for event in reversed(events) if isinstance(event, Preview)), None)
-    return [event for event in events if not isinstance(event, Preview) or event is newest]
+    newest = {type(event): event for event in events}
+    return [event for event in events if type(event) not in _FLEETING or event is newest[type(event)]]
 
 
 def launch(

@@ -176,6 +176,8 @@ def _status(state: State) -> str:
     if state.busy and state.steps:
         left = duration(state.seconds_left)
         parts.append(f"step {state.step}/{state.steps}" + (f", {left} left" if left else ""))
+    elif state.busy and state.checking:
+        parts.append(state.checking)
     if state.engine == "loading":
         parts.append("Loading torch and MONAI in the background; you can already annotate.")
     return " · ".join(parts) or "Ready."

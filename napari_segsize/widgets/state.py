@@ -14,6 +14,7 @@ from napari_segsize.engine.events import (
     Comparison,
     Ended,
     Event,
+    Loading,
     Notice,
     Preview,
     Saved,
@@ -71,7 +72,7 @@ class State:
     steps: int = 0
     losses: tuple[StepDone, ...] = ()
     metrics: tuple[Validated, ...] = ()
-    checking: str = ""  # how far the look at the held-out images is
+    checking: str = ""  # how far the reading of images, or the look at the held-out ones, is
     seconds_left: float | None = None
     memory_mb: float | None = None
     device: str = ""
@@ -107,6 +108,11 @@ class State:
 
 def after(state: State, event: Event) -> State:
     """Return the state once `event` has happened."""
+    if isinstance(event, Loading):
+        return replace(
+            state, stage=event.stage, step=0, steps=0, seconds_left=None,
+            checking=f"reading image {event.done} of {event.total}" if event.total else "",
+        )  # fmt: skip
     if isinstance(event, Started):
         return replace(
             state, stage=event.stage, device=event.device, step=event.step, steps=event.steps,

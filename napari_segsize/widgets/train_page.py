@@ -131,7 +131,7 @@ class TrainPage(QWidget):
             return
         self._bar.setRange(0, state.steps)
         self._bar.setValue(min(state.step, state.steps))
-        step = f"{state.step} / {state.steps}" if state.steps else "starting"
+        step = f"{state.step} / {state.steps}" if state.steps else (state.checking or "starting")
         self._bar.setFormat(f"{STAGES.get(state.stage, state.stage)}: {step}")
 
     def _render_comparison(self, state: State) -> None:

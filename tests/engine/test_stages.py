@@ -16,7 +16,7 @@ import tifffile
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.dataset import load_dataset, normalised
 from napari_segsize.engine.evaluate import evaluate
-from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone
+from napari_segsize.engine.events import Ended, Loading, Notice, Preview, Started, StepDone
 from napari_segsize.engine.predict import predict, predict_pixels
 from napari_segsize.engine.stages import finetune, pretrain, resumable
 from napari_segsize.errors import SegsizeError
@@ -62,8 +62,8 @@ def last(events: Iterator[object]) -> Ended:
 
 def test_both_stages_leave_models_and_a_comparison(project: Project) -> None:
     first = list(pretrain(project, PRETRAIN))
-    assert isinstance(first[0], Started)
-    assert (first[0].masks, first[0].images) == (3, 6)
+    begun = next(event for event in first if isinstance(event, Started))
+    assert (begun.masks, begun.images) == (3, 6)
     assert first[-1].promoted
     assert project.current_model().id == first[-1].model
     end = last(finetune(project, FINETUNE))
@@ -72,7 +72,32 @@ def test_both_stages_leave_models_and_a_comparison(project: Project) -> None:
     assert resumable(project) is None
     for model in project.models():
         assert (project.models_folder / Path(model.path).name).is_file()
-    assert pickle.loads(pickle.dumps(first[0])) == first[0]
+    assert pickle.loads(pickle.dumps(begun)) == begun
+
+
+@pytest.mark.parametrize("stage", [pretrain, finetune, evaluate])
+def test_stop_is_heard_while_images_are_read(project: Project, stage, monkeypatch) -> None:
+    if stage is not pretrain:
+        last(pretrain(project, PRETRAIN))
+    read = []
+    volume = Project.volume
+    monkeypatch.setattr(Project, "volume", lambda self, image: (read.append(image), volume(self, image))[1])
+    events = stage(project)
+    for event in events:
+        if isinstance(event, Loading) and event.done == 2:
+            break
+    events.close()
+    assert len(read) == 2
+    assert resumable(project) is None
+
+
+def test_loading_tells_how_many_images_are_read(project: Project) -> None:
+    read = [event for event in pretrain(project, PRETRAIN) if isinstance(event, Loading)]
+    assert [(event.done, event.total) for event in read] == [
+        *((done, 6) for done in range(7)),
+        *((done, 3) for done in range(4)),
+    ]
+    assert {event.stage for event in read} == {"pretrain"}
 
 
 def test_a_worse_model_is_recorded_but_does_not_replace_the_current_one(project: Project) -> None:

@@ -12,6 +12,7 @@ from napari_segsize.engine.events import (
     Comparison,
     ComparisonRow,
     Ended,
+    Loading,
     Preview,
     Started,
     StepDone,
@@ -312,6 +313,23 @@ def test_training_from_start_to_comparison(controller, monkeypatch):
     assert state.comparison.rows[0].name == "masks only"
     assert "current one" in state.message
     assert state.resumable is None
+
+
+def test_images_that_are_read_are_no_steps(controller, loop, monkeypatch):
+    def training(*_args, **_options):
+        yield Loading(stage="pretrain", done=3, total=20)
+        yield Started(stage="pretrain", device="CPU", steps=10)
+
+    monkeypatch.setattr(runs, "training", training)
+    loop.hold = True
+    controller.train()
+    loop.held[-1].step(1)
+    assert controller.state.checking == "reading image 3 of 20"
+    assert (controller.state.step, controller.state.steps) == (0, 0)
+    controller.stop()
+    loop.held[-1].finish()
+    assert controller.state.message == "Stopped."
+    assert controller.state.resumable is None
 
 
 def test_stop_keeps_the_step_and_offers_to_resume(controller, loop, monkeypatch):

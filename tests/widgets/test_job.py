@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 
-from napari_segsize.engine.events import Notice, Preview
+from napari_segsize.engine.events import Loading, Notice, Preview
 from napari_segsize.project.annotation import PlaneRef
 
 pytest.importorskip("napari")
@@ -124,12 +124,13 @@ def test_napari_closing_stops_it(qtbot, heard, make_napari_viewer):
     assert closed
 
 
-def test_of_waiting_previews_only_the_newest_is_drawn(qtbot, heard):
+def test_of_what_waits_and_is_outdated_only_the_newest_is_drawn(qtbot, heard):
     gate = threading.Event()
 
     def events():
         for number in range(50):
             yield Preview(plane=PlaneRef(1), probabilities=np.full((2, 2), number, np.float32))
+            yield Loading(stage="pretrain", done=number, total=50)
             yield Notice(str(number))
         gate.set()
 
@@ -140,7 +141,8 @@ def test_of_waiting_previews_only_the_newest_is_drawn(qtbot, heard):
     qtbot.waitUntil(lambda: bool(heard.ends))
     previews = [event for event in heard.events if isinstance(event, Preview)]
     assert [float(event.probabilities[0, 0]) for event in previews] == [49.0]
-    assert len(heard.events) == 51
+    assert [event.done for event in heard.events if isinstance(event, Loading)] == [49]
+    assert len(heard.events) == 52
 
 
 class Weights:

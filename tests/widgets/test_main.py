@@ -19,6 +19,7 @@ from napari_segsize.engine.events import (
     Comparison,
     ComparisonRow,
     Ended,
+    Loading,
     Preview,
     Started,
     StepDone,
@@ -274,6 +275,24 @@ def test_train_watch_stop_resume(opened, training, qtbot, monkeypatch):
     begin(qtbot, opened)
     qtbot.waitUntil(lambda: training.asked[2]["resume"] is True)
     controller.stop()
+    ended(qtbot, opened)
+
+
+def test_the_images_that_are_read_are_counted(opened, qtbot, monkeypatch):
+    gate = threading.Event()
+
+    def training(*_args, **_options):
+        yield Loading(stage="pretrain", done=3, total=20)
+        assert gate.wait(5)
+
+    monkeypatch.setattr(runs, "training", training)
+    opened.tabs.setCurrentIndex(2)
+    opened.controller.train()
+    try:
+        qtbot.waitUntil(lambda: "reading image 3 of 20" in opened.status.text())
+        assert "reading image 3 of 20" in opened.train_page._bar.format()
+    finally:
+        gate.set()
     ended(qtbot, opened)
 
 
