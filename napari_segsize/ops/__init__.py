@@ -1,6 +1,8 @@
 """Image geometry on tensors: pure functions, no state, no files.
 
-Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device.
+Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device; contours are ``(N, K, 2)``.
+
+- `polygon`: masks of polygons, differentiable in the vertices.
 """
 
 from napari_segsize.ops.centroid import centroid

@@ -1,0 +1,82 @@
+"""The compiled path for contours on the CPU: loading the kernels, and sharing polygons between threads."""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+
+from napari_segsize.ops._compiled import _share
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+logger = logging.getLogger(__name__)
+
+_SHARE = 2**20  # pixels and pairs of edges a thread from which sharing is worth while (about 2 ms)
+
+
+class Split(NamedTuple):
+    """Cut edges of some polygons."""
+
+    part: slice
+    ends: NDArray[np.int64]  # (polygons,) where the sub-edges of each polygon end
+    edges: NDArray[np.int64]  # (M,) which edge
+    spans: NDArray[np.float64]  # (M, 3) from, to (0 to 1 along the edge), weight
+
+
+@cache
+def kernels() -> ModuleType | None:
+    """The compiled kernels, ready to run; None where they cannot be compiled, and the tensor path must do."""
+    try:
+        from napari_segsize.ops import _polygon_kernels
+
+        contours = np.array([[[0.0, 0.0], [2.0, 2.0], [2.0, 0.0], [0.0, 2.0]]])
+        parts = _polygon_kernels.split(contours, False)
+        image = np.zeros((1, 2, 2), np.float32)
+        _polygon_kernels.cover(contours, *parts, image)
+        _polygon_kernels.pull(contours, *parts, image, np.zeros_like(contours))
+    # Whatever goes wrong (no numba for this Python or this processor, a full disk), the tensor path remains.
+    except Exception:
+        logger.warning("Polygons are rendered without compiled code, which is slower.", exc_info=True)
+        return None
+    return _polygon_kernels
+
+
+def render(
+    module: ModuleType, contours: Tensor, shape: tuple[int, int], even_odd: bool, dtype: torch.dtype
+) -> tuple[Tensor, list[Split]]:
+    """Coverage ``(N, H, W)`` of `contours` (float64), and what `pull` needs."""
+    vertices = contours.numpy()
+    polygons, count = vertices.shape[:2]
+    out = torch.empty((polygons, *shape), dtype=dtype)
+    filled = out.numpy()
+    splits: list[Split] = []
+
+    def run(part: slice) -> None:
+        split = Split(part, *module.split(vertices[part], even_odd))
+        module.cover(vertices[part], split.ends, split.edges, split.spans, filled[part])
+        splits.append(split)
+
+    _share(run, polygons, polygons * (shape[0] * shape[1] + count**2) // _SHARE)
+    return out, splits
+
+
+def pull(module: ModuleType, contours: Tensor, splits: list[Split], upstream: Tensor) -> Tensor:
+    """Gradient ``(N, K, 2)`` with respect to `contours` (float64); `upstream` is ``(N, H, W)``."""
+    vertices, image = contours.numpy(), upstream.contiguous().numpy()
+    out = torch.zeros(contours.shape, dtype=torch.float64)
+    filled = out.numpy()
+
+    def run(parts: slice) -> None:
+        for part, *split in splits[parts]:
+            module.pull(vertices[part], *split, image[part], filled[part])
+
+    _share(run, len(splits), len(splits))
+    return out
