@@ -2,8 +2,8 @@
 
 `stages` is the way in: pretrain and finetune over a project; `predict` and `evaluate` use what they leave.
 Below them: `dataset`, `crop`, `augment` and `batch` (annotations to tensors), `objective` (what is
-minimised), `runs` (how a stage is set up), `loop` (the steps), `checkpoint` (files) and `device`.
-`microscope` explains one plane; `report`, `chart` and `figure` make the page of results.
+minimised), `runs` (how a stage is set up), `turn` (one at a time), `loop` (the steps), `checkpoint` (files)
+and `device`. `microscope` explains one plane; `report`, `chart` and `figure` make the page of results.
 
 `engine.config` and `engine.events` are light; the stages import torch and MONAI, so import them late:
 

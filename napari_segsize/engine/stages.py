@@ -24,6 +24,7 @@ from .events import Comparison, ComparisonRow, Ended, Event, Notice, Preview, St
 from .loop import Outcome, Run, fit
 from .predict import probabilities
 from .runs import finetuning, pretraining
+from .turn import turn
 
 __all__ = ["Resumable", "finetune", "pretrain", "resumable"]
 
@@ -77,16 +78,18 @@ def pretrain(
     Raises
     ------
     SegsizeError
-        Without masks in the training part; without a stopped run to resume.
+        Without masks in the training part; without a stopped run to resume; while another process (or
+        window) pre-trains in the project.
     """
     config = config or PretrainConfig()
-    state = _load_state(project, "pretrain") if resume else None
-    if state is not None:
-        config = from_dict(PretrainConfig, state["config"])
-    train = yield from loading(project, "train", stage="pretrain", normalise=config.normalise)
-    validation = yield from loading(project, "validation", stage="pretrain", normalise=config.normalise)
-    run = pretraining(train, validation, config, _state_file(project, "pretrain"))
-    yield from _run(project, run, state, train, validation, preview)
+    with turn(project.models_folder, "pretrain"):
+        state = _load_state(project, "pretrain") if resume else None
+        if state is not None:
+            config = from_dict(PretrainConfig, state["config"])
+        train = yield from loading(project, "train", stage="pretrain", normalise=config.normalise)
+        validation = yield from loading(project, "validation", stage="pretrain", normalise=config.normalise)
+        run = pretraining(train, validation, config, _state_file(project, "pretrain"))
+        yield from _run(project, run, state, train, validation, preview)
 
 
 def finetune(
@@ -108,16 +111,17 @@ def finetune(
     .. [1] Baručić and Kybic, "Learning to segment from object sizes", ITAT, 2022.
     """
     config = config or FineTuneConfig()
-    state = _load_state(project, "finetune") if resume else None
-    if state is not None:
-        config = from_dict(FineTuneConfig, state["config"])
-    start = _start_model(project, state)
-    network, entry = checkpoint.load_network(project.models_folder / start.path)
-    train = yield from loading(project, "train", stage="finetune", normalise=entry["normalise"])
-    validation = yield from loading(project, "validation", stage="finetune", normalise=entry["normalise"])
-    file = _state_file(project, "finetune")
-    run = finetuning(train, validation, network, entry, config, file, start_model=start.id)
-    yield from _run(project, run, state, train, validation, preview)
+    with turn(project.models_folder, "finetune"):
+        state = _load_state(project, "finetune") if resume else None
+        if state is not None:
+            config = from_dict(FineTuneConfig, state["config"])
+        start = _start_model(project, state)
+        network, entry = checkpoint.load_network(project.models_folder / start.path)
+        train = yield from loading(project, "train", stage="finetune", normalise=entry["normalise"])
+        validation = yield from loading(project, "validation", stage="finetune", normalise=entry["normalise"])
+        file = _state_file(project, "finetune")
+        run = finetuning(train, validation, network, entry, config, file, start_model=start.id)
+        yield from _run(project, run, state, train, validation, preview)
 
 
 def _load_state(project: Project, stage: str) -> Mapping[str, Any]:

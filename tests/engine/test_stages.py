@@ -91,6 +91,20 @@ def test_stop_is_heard_while_images_are_read(project: Project, stage, monkeypatc
     assert resumable(project) is None
 
 
+@pytest.mark.parametrize("stage", [pretrain, finetune])
+def test_two_trainings_of_a_stage_exclude_each_other(project: Project, stage) -> None:
+    if stage is finetune:
+        last(pretrain(project, PRETRAIN))
+    config = PRETRAIN if stage is pretrain else FINETUNE
+    first = stage(project, config)
+    next(first)
+    with Project.open(project.folder) as again, pytest.raises(SegsizeError, match="already running"):
+        next(stage(again, config))
+    first.close()
+    assert last(stage(project, config)).stage == stage.__name__
+    assert not list(project.models_folder.glob("*.running"))
+
+
 def test_loading_tells_how_many_images_are_read(project: Project) -> None:
     read = [event for event in pretrain(project, PRETRAIN) if isinstance(event, Loading)]
     assert [(event.done, event.total) for event in read] == [
