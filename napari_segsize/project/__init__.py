@@ -2,9 +2,9 @@
 
 `annotation` holds the frozen values and `sizes` what a size is; `project` has the verbs (`Project`), those
 that annotate in `ledger`; `exchange` reads and writes other programs' files. Under the verbs: `checks`,
-`rings` (what may be said), `store`, `tables`, `migrations` (the SQLite file), `history` (append-only, undo),
-`survey` (looking at everything), `gallery` (image rows and pixels), `images`, `formats`, `arrays` (image
-files); `fingerprint`, `splits`, `trained`.
+`rings` (what may be said), `outlines` (rings to pixels and back), `store`, `tables`, `migrations` (the SQLite
+file), `history` (append-only, undo), `survey` (looking at everything), `gallery` (image rows and pixels),
+`images`, `formats`, `arrays` (image files); `fingerprint`, `splits`, `trained`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from napari_segsize.project.images import find_images, is_zarr
 from napari_segsize.project.ledger import Ledger
 from napari_segsize.project.splits import divided, mixed_groups
 from napari_segsize.project.store import Store
-from napari_segsize.project.trained import Trained
+from napari_segsize.project.trained import ModelKind, Trained
 from napari_segsize.project.writing import told
 
 if TYPE_CHECKING:
@@ -327,9 +327,9 @@ class Project(Ledger):
         """Let predictions be made with this model from now on."""
         self._trained.promote(model_id)
 
-    def current_model(self) -> ModelRecord | None:
-        """The model in use."""
-        return self._trained.current()
+    def current_model(self, kind: ModelKind = "pixels") -> ModelRecord | None:
+        """The model in use: the one that segments pixels, or the one that moves contours."""
+        return self._trained.current(kind)
 
     def _update_image(self, image_id: int, values: Mapping[str, Any], label: str) -> None:
         with self._history.step(label, kind="project") as step:

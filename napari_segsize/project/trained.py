@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import func, insert, select, update
 
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from napari_segsize.project.history import History
     from napari_segsize.project.store import Store
 
-__all__ = ["Trained"]
+__all__ = ["ModelKind", "Trained", "kind_of"]
+
+ModelKind = Literal["pixels", "contours"]
+"""What a network makes. A project has one in use of each kind."""
+
+
+def kind_of(stage: str) -> ModelKind:
+    """The kind of network that a stage trains."""
+    return "contours" if stage.startswith("contour") else "pixels"
 
 
 class Trained:
@@ -53,8 +61,12 @@ class Trained:
         """Every model, oldest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(tables.model).order_by(tables.model.c.id)).mappings().all()
-        last = max((row["promoted"] for row in rows if row["promoted"] is not None), default=None)
-        return tuple(self._record(row, last) for row in rows)
+        last: dict[ModelKind, int] = {}
+        for row in rows:
+            if row["promoted"] is not None:
+                kind = kind_of(row["stage"])
+                last[kind] = max(row["promoted"], last.get(kind, row["promoted"]))
+        return tuple(self._record(row, last.get(kind_of(row["stage"]))) for row in rows)
 
     def get(self, model_id: int) -> ModelRecord:
         """One model."""
@@ -73,9 +85,11 @@ class Trained:
             where = tables.model.c.id == model_id
             step.connection.execute(update(tables.model).where(where).values(promoted=number))
 
-    def current(self) -> ModelRecord | None:
-        """The one in use."""
-        return next((record for record in self.all() if record.promoted), None)
+    def current(self, kind: ModelKind) -> ModelRecord | None:
+        """The one of a kind in use."""
+        return next(
+            (record for record in self.all() if record.promoted and kind_of(record.stage) == kind), None
+        )
 
     def _record(self, row: Mapping[Any, Any], last: int | None) -> ModelRecord:
         return ModelRecord(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_segsize.errors import SegsizeError
@@ -192,6 +192,7 @@ class TestOutlines:
         with pytest.raises(SegsizeError, match="cannot be called"):
             project.put_contour(plane, object="mask", rings=[SQUARE])
 
+    @settings(deadline=None, max_examples=60)
     @given(
         st.lists(
             st.lists(
