@@ -17,7 +17,7 @@ from ..ops.size import object_size
 from ..project import PlaneAnnotation, PlaneRef, Project, Split
 from .events import Loading
 
-__all__ = ["Dataset", "Item", "Pixels", "load_dataset", "loading", "normalised"]
+__all__ = ["Dataset", "Item", "Pixels", "left_out", "load_dataset", "loading", "normalised"]
 
 logger = logging.getLogger(__name__)
 
@@ -130,6 +130,7 @@ class Dataset:
     items: tuple[Item, ...]
     pixels: Pixels
     notices: tuple[str, ...] = ()
+    skipped: int = 0  # planes with a mask or sizes that are left out because the user skipped them
 
     @property
     def masks(self) -> tuple[Item, ...]:
@@ -151,6 +152,17 @@ class Dataset:
     def channels(self) -> int:
         """Image channels, the same for all planes."""
         return int(self.pixels(self.items[0].plane).shape[0])
+
+
+def left_out(*datasets: Dataset) -> tuple[str, ...]:
+    """Say what of the annotations is not used: images that cannot be read, and planes that were skipped."""
+    skipped = sum(dataset.skipped for dataset in datasets)
+    notices = tuple(notice for dataset in datasets for notice in dataset.notices)
+    if not skipped:
+        return notices
+    planes, are = ("1 skipped plane has", "is") if skipped == 1 else (f"{skipped} skipped planes have", "are")
+    way_out = "take Skip back on the Annotate page to use them."
+    return (*notices, f"{planes} a mask or sizes and {are} left out: {way_out}")
 
 
 def _item(annotation: PlaneAnnotation, shape: tuple[int, int]) -> Item | None:
@@ -189,12 +201,16 @@ def loading(
     places = {image: place for place, image in enumerate(sorted(records), start=1)}
     pixels = Pixels(project, normalise)
     items: list[Item] = []
+    skipped = 0
     refused: dict[int, str] = {}
     yield Loading(stage=stage, done=0, total=len(records))
     for annotation in project.annotations(split):
         image = annotation.plane.image
-        item = None if annotation.skipped else _item(annotation, records[image].shape)
+        item = _item(annotation, records[image].shape)
         if item is None or image in refused:
+            continue
+        if annotation.skipped:
+            skipped += 1
             continue
         at_hand = item.plane in pixels
         try:
@@ -205,7 +221,7 @@ def loading(
         if not at_hand:
             yield Loading(stage=stage, done=places[image], total=len(records))
     _check_channels({records[item.plane.image].channels for item in items})
-    return Dataset(tuple(items), pixels, tuple(refused.values()))
+    return Dataset(tuple(items), pixels, tuple(refused.values()), skipped)
 
 
 def load_dataset(project: Project, split: Split, *, normalise: str = "volume") -> Dataset:

@@ -16,7 +16,7 @@ from ..project import SPLITS, ModelRecord, Project, Split
 from .batch import windows_of
 from .checkpoint import load_network
 from .config import EvaluateConfig
-from .dataset import Dataset, Item, loading
+from .dataset import Dataset, Item, left_out, loading
 from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
 from .predict import logits_of, model_file
@@ -180,6 +180,7 @@ def _chosen(project: Project, config: EvaluateConfig) -> list[ModelRecord]:
     newest = {
         row_name(model.stage, model.config): model
         for model in sorted(project.models(), key=lambda model: model.id)
+        if model.stage in ("pretrain", "finetune")
     }
     newest[row_name(current.stage, current.config)] = current
     return [newest[name] for name in ROWS if name in newest]
@@ -206,8 +207,6 @@ def evaluate(project: Project, config: EvaluateConfig | None = None) -> Generato
             f"No annotated image is in the part '{split}'. Annotate some held-out images, or assign parts "
             "on the Project page."
         )
-    for notice in dataset.notices:
-        yield Notice(notice)
     yield Started(
         stage="evaluate",
         device=describe(where),
@@ -216,6 +215,8 @@ def evaluate(project: Project, config: EvaluateConfig | None = None) -> Generato
         masks=len(dataset.masks),
         sizes=len(dataset.sizes),
     )
+    for notice in left_out(dataset):
+        yield Notice(notice)
     several = any(item.located > 1 for item in dataset.items)
     table = yield from compare(project, models, dataset, split, device=where, one_object=not several)
     yield Ended(stage="evaluate", model=models[-1].id, comparison=table)

@@ -17,7 +17,7 @@ from ..errors import SegsizeError
 from ..project import ModelRecord, PlaneRef, Project
 from . import checkpoint
 from .config import FineTuneConfig, PretrainConfig, from_dict, to_dict
-from .dataset import Dataset, loading
+from .dataset import Dataset, left_out, loading
 from .device import describe
 from .evaluate import compare, comparison_row, row_name, score, score_network
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Preview, Started
@@ -162,13 +162,6 @@ def _run(
     """Announce, train, record the model, compare it with the one before."""
     if state is not None:
         run.restore(state)
-    for notice in (*train.notices, *validation.notices, *run.notices):
-        yield Notice(notice)
-    if not validation.items:
-        yield Notice(
-            "No annotated validation images: training cannot stop early, and the model cannot be compared. "
-            "Assign some images to validation on the Project page."
-        )
     yield Started(
         stage=run.stage,
         device=describe(run.fabric.device),
@@ -179,6 +172,13 @@ def _run(
         sizes=sum(len(item.objects) for item in train.items),
         parameters=sum(parameter.numel() for parameter in run.network.parameters()),
     )
+    for notice in (*left_out(train, validation), *run.notices):
+        yield Notice(notice)
+    if not validation.items:
+        yield Notice(
+            "No annotated validation images: training cannot stop early, and the model cannot be compared. "
+            "Assign some images to validation on the Project page."
+        )
     outcome = yield from fit(run, _painter(train, preview) if preview is not None else None)
     yield from _finish(project, run, outcome, validation)
 

@@ -205,6 +205,21 @@ def test_skipped_planes_are_left_out_and_no_object_is_an_empty_mask(project: Pro
     assert second not in items
 
 
+def test_skipped_planes_that_say_something_are_counted_once(project: Project) -> None:
+    for plane in (*project.planes("train")[:2], project.planes("validation")[0]):
+        project.put_skip(plane)
+    empty = project.add_array("empty", square(9)[0], split="train")
+    project.put_skip(PlaneRef(empty.id))  # nothing is lost with this one
+    events = list(pretrain(project, PRETRAIN))
+    said = [event.text for event in events if isinstance(event, Notice)]
+    kinds = [type(event) for event in events]
+    assert kinds.index(Started) < kinds.index(Notice)  # a window shows the newest sentence
+    (sentence,) = (text for text in said if "skipped" in text)
+    assert sentence.startswith("3 skipped planes have a mask or sizes and are left out: take Skip back")
+    compared = [event.text for event in evaluate(project) if isinstance(event, Notice)]
+    assert any(text.startswith("1 skipped plane has a mask or sizes and is left out") for text in compared)
+
+
 def test_planes_with_several_sizes_but_no_place_count_as_their_largest(project: Project) -> None:
     plane = project.planes("train")[0]
     project.delete(plane, "mask")
