@@ -2,7 +2,9 @@
 
 Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device; contours are ``(N, K, 2)``.
 
+- `outline`: resampling and measures of contours.
 - `polygon`: masks of polygons, differentiable in the vertices.
+- `starts`: contours to start an evolution from.
 """
 
 from napari_segsize.ops.centroid import centroid
