@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
+from napari_segsize.losses.boundary import BOUNDARY, BoundaryLoss, MapCache, boundary_loss, boundary_map
 from napari_segsize.losses.centroid import CentroidLoss, centroid_loss
 from napari_segsize.losses.focal import FOCAL, FocalLoss, focal_loss
 from napari_segsize.losses.info import LossInfo
@@ -15,6 +16,7 @@ from napari_segsize.losses.overlap import (
     tversky_loss,
 )
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
+from napari_segsize.losses.schedule import Schedule
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
 
 LOSSES: dict[str, LossInfo] = {
@@ -72,22 +74,28 @@ LOSSES: dict[str, LossInfo] = {
     "focal": FOCAL,
     "generalised_dice": GENERALISED_DICE,
     "tversky": TVERSKY,
+    "boundary": BOUNDARY,
 }
 
 __all__ = [
     "LOSSES",
     "AreaBoundsLoss",
     "BceLoss",
+    "BoundaryLoss",
     "CentroidLoss",
     "DiceLoss",
     "FocalLoss",
     "GeneralisedDiceLoss",
     "LossInfo",
+    "MapCache",
+    "Schedule",
     "SizeLoss",
     "TverskyLoss",
     "area_bounds",
     "area_bounds_loss",
     "bce_loss",
+    "boundary_loss",
+    "boundary_map",
     "centroid_loss",
     "dice_loss",
     "focal_loss",

@@ -10,7 +10,7 @@ import torch
 
 from napari_segsize.losses import LOSSES
 
-READS_MASKS = ["generalised_dice", "tversky", "focal"]
+READS_MASKS = ["generalised_dice", "tversky", "focal", "boundary"]
 EDGES = ["empty", "full", "one pixel"]
 
 
