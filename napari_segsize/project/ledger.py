@@ -85,7 +85,7 @@ class Ledger:
         """How much has been annotated, in all and by split."""
         return survey.counts(self._store, self._gallery.all())
 
-    def contradictions(self, *, tolerance: float = 0.25) -> tuple[str, ...]:
+    def contradictions(self, *, tolerance: float = survey.TOLERANCE) -> tuple[str, ...]:
         """Sizes that a mask of the same object does not confirm, a sentence each.
 
         Parameters

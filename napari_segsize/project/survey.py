@@ -31,7 +31,12 @@ if TYPE_CHECKING:
     from napari_segsize.project.annotation import Ring
     from napari_segsize.project.store import Store
 
-__all__ = ["annotation", "contour", "contradictions", "counts", "each", "finished", "mask"]
+__all__ = [
+    "TOLERANCE", "annotation", "clashes", "contour", "contradictions", "counts", "each", "finished", "mask",
+]  # fmt: skip
+
+TOLERANCE = 0.25
+"""Difference of two sizes that is still agreement, as a part of the larger one; 2 pixels always are."""
 
 _CHUNK = 64  # planes whose masks are fetched by one query; no transaction stays open between them
 _MANY = 500  # outlines fetched by one query
@@ -159,28 +164,36 @@ def counts(store: Store, images: Sequence[ImageRecord]) -> Counts:
 
 
 def contradictions(store: Store, records: Mapping[int, ImageRecord], tolerance: float) -> Iterator[str]:
-    """Sizes that a mask does not confirm."""
+    """Sizes that a mask does not confirm, a sentence each."""
     for said in each(store, records):
-        if said.mask is None or not said.stamps:
-            continue
         record = records[said.plane.image]
         name = record.name if record.planes == 1 else f"{record.name}, plane {said.plane.slice}"
-        for stamp in said.stamps:
-            painted = said.mask != 0 if stamp.centre is None else _object_at(said.mask, stamp.centre)
-            if painted is None:
-                assert stamp.centre is not None
-                y, x = stamp.centre
-                yield (
-                    f"{name}: a size of {stamp.size:g} px is at ({y:.0f}, {x:.0f}), where the mask has no "
-                    "object. Paint the object, or delete the size."
-                )
-                continue
-            found = object_size_of(painted)
-            if abs(found - stamp.size) > max(2.0, tolerance * max(found, stamp.size)):
+        for stamp, found in clashes(said, tolerance):
+            if found is not None:
                 yield (
                     f"{name}: the size is {stamp.size:g} px but the mask's is {found:g} px. "
                     "Delete one of the two annotations."
                 )
+                continue
+            assert stamp.centre is not None
+            y, x = stamp.centre
+            yield (
+                f"{name}: a size of {stamp.size:g} px is at ({y:.0f}, {x:.0f}), where the mask has no "
+                "object. Paint the object, or delete the size."
+            )
+
+
+def clashes(said: PlaneAnnotation, tolerance: float = TOLERANCE) -> Iterator[tuple[SizeStamp, float | None]]:
+    """Stamps that the mask of their plane does not confirm, with the size painted there (None: nothing)."""
+    for stamp in said.stamps if said.mask is not None else ():
+        assert said.mask is not None
+        painted = said.mask != 0 if stamp.centre is None else _object_at(said.mask, stamp.centre)
+        if painted is None:
+            yield stamp, None
+            continue
+        found = object_size_of(painted)
+        if abs(found - stamp.size) > max(2.0, tolerance * max(found, stamp.size)):
+            yield stamp, found
 
 
 def _object_at(labels: NDArray[np.int32], centre: tuple[float, float]) -> NDArray[np.bool_] | None:

@@ -154,6 +154,21 @@ def test_a_contradiction_is_said_at_once(page):
     assert clashes(said(page)) == ()
 
 
+def test_the_page_and_the_project_deny_the_same_sizes(tmp_path):
+    mask = np.zeros((48, 48), np.int32)
+    mask[4:24, 4:24] = 1
+    with Project.create(tmp_path / "p") as project:
+        plane = PlaneRef(project.add_array("flat", np.arange(48 * 48, dtype=np.uint16).reshape(48, 48)).id)
+        project.put_mask(plane, mask)
+        denied = []
+        for size, centre in [(size, (14, 14)) for size in range(2, 42, 2)] + [(20, (40, 40)), (8, None)]:
+            stamp = project.put_stamp(plane, size, centre=centre, object="one")
+            found = clashes(project.annotation(plane))
+            assert len(found) == len(project.contradictions())
+            denied += [stamp.size] if found else []
+    assert denied == [2, 4, 6, 8, 10, 12, 14, 28, 30, 32, 34, 36, 38, 40, 20, 8]
+
+
 @pytest.mark.parametrize("verb", ["next", "previous", "next_unlabelled"])
 def test_going_on_saves_the_stroke_first(page, qtbot, verb):
     page.controller.show(PlaneRef(2))
