@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
-from napari_segsize.losses.boundary import BOUNDARY, BoundaryLoss, MapCache, boundary_loss, boundary_map
 from napari_segsize.losses.centroid import CentroidLoss, centroid_loss
+from napari_segsize.losses.contour import (
+    BALLOON,
+    CONTOUR_SEGMENTATION,
+    CURVATURE,
+    BalloonLoss,
+    ContourSegmentationLoss,
+    CurvatureLoss,
+    balloon_loss,
+    contour_segmentation_loss,
+    curvature_loss,
+)
+from napari_segsize.losses.contour_points import EXTREME_POINTS, ExtremePointsLoss, extreme_points_loss
+from napari_segsize.losses.contour_size import CONTOUR_SIZE, ContourSizeLoss, contour_size_loss
 from napari_segsize.losses.focal import FOCAL, FocalLoss, focal_loss
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.losses.overlap import (
@@ -16,7 +28,6 @@ from napari_segsize.losses.overlap import (
     tversky_loss,
 )
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
-from napari_segsize.losses.schedule import Schedule
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
 
 LOSSES: dict[str, LossInfo] = {
@@ -74,30 +85,39 @@ LOSSES: dict[str, LossInfo] = {
     "focal": FOCAL,
     "generalised_dice": GENERALISED_DICE,
     "tversky": TVERSKY,
-    "boundary": BOUNDARY,
+    "contour_segmentation": CONTOUR_SEGMENTATION,
+    "balloon": BALLOON,
+    "curvature": CURVATURE,
+    "extreme_points": EXTREME_POINTS,
+    "contour_size": CONTOUR_SIZE,
 }
 
 __all__ = [
     "LOSSES",
     "AreaBoundsLoss",
+    "BalloonLoss",
     "BceLoss",
-    "BoundaryLoss",
     "CentroidLoss",
+    "ContourSegmentationLoss",
+    "ContourSizeLoss",
+    "CurvatureLoss",
     "DiceLoss",
+    "ExtremePointsLoss",
     "FocalLoss",
     "GeneralisedDiceLoss",
     "LossInfo",
-    "MapCache",
-    "Schedule",
     "SizeLoss",
     "TverskyLoss",
     "area_bounds",
     "area_bounds_loss",
+    "balloon_loss",
     "bce_loss",
-    "boundary_loss",
-    "boundary_map",
     "centroid_loss",
+    "contour_segmentation_loss",
+    "contour_size_loss",
+    "curvature_loss",
     "dice_loss",
+    "extreme_points_loss",
     "focal_loss",
     "generalised_dice_loss",
     "size_error",

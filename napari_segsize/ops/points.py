@@ -130,17 +130,10 @@ def heat_map(points: Tensor, shape: tuple[int, int], *, sigma: float) -> Tensor:
         place = torch.arange(side, device=points.device, dtype=points.dtype)
         away = (place - points[..., axis, None]) / sigma
         bumps.append((-(away**2) / 2).exp().nan_to_num(0.0))  # (M, P, side)
-    empty = points.new_zeros(len(points), 1, *shape)
-    return torch.cat(
-        [
-            empty,
-            *(
-                (y[..., None] * x[..., None, :])[:, None]
-                for y, x in zip(*(b.unbind(1) for b in bumps), strict=True)
-            ),
-        ],
-        1,
-    ).amax(1, True)
+    heat = points.new_zeros(len(points), *shape)
+    for y, x in zip(bumps[0].unbind(1), bumps[1].unbind(1), strict=True):
+        heat = torch.maximum(heat, y[:, :, None] * x[:, None, :])
+    return heat[:, None]
 
 
 def jitter(points: Tensor, amount: float | Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -1,0 +1,40 @@
+"""What the losses on contours agree on: shapes, rendering, reductions."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import torch
+from torch import Tensor
+
+from napari_segsize.losses._reduce import Reduction
+from napari_segsize.ops.polygon import polygon_mask
+
+
+def check_contours(contours: Tensor) -> None:
+    """Raise a `ValueError` unless `contours` are ``(N, K, 2)`` or ``(T, N, K, 2)`` with K at least 3."""
+    if contours.ndim not in (3, 4) or contours.shape[-1] != 2 or contours.shape[-2] < 3:
+        raise ValueError(
+            "contours: expected (N, K, 2) or (T, N, K, 2) with at least 3 vertices, "
+            f"got {tuple(contours.shape)}."
+        )
+
+
+def rendered(contours: Tensor, shape: tuple[int, int], masks: Tensor | None = None) -> Tensor:
+    """Exact masks ``(..., 1, H, W)`` of contours ``(..., K, 2)``, or `masks`, if given and fitting."""
+    expected = (*contours.shape[:-2], 1, *shape)
+    if masks is None:
+        return polygon_mask(contours.reshape(-1, *contours.shape[-2:]), shape).reshape(expected)
+    if masks.shape != expected:
+        raise ValueError(f"masks: expected {expected} of these contours, got {tuple(masks.shape)}.")
+    return masks
+
+
+def reduce_objects(values: Tensor, known: Tensor | None, reduction: Reduction) -> Tensor:
+    """Reduce `values` ``(N,)`` or ``(T, N)``: mean over the `known` ``(N,)`` objects, sum over iterations."""
+    if reduction not in get_args(Reduction):
+        raise ValueError(f'reduction: expected "mean" or "none", got {reduction!r}.')
+    count = torch.tensor(values.shape[-1]) if known is None else known.sum()
+    if known is not None:
+        values = torch.where(known, values, 0)
+    return values if reduction == "none" else values.sum() / count.clamp(min=1)
