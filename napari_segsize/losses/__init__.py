@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
+from napari_segsize.losses.boundary import BOUNDARY, BoundaryLoss, MapCache, boundary_loss, boundary_map
 from napari_segsize.losses.centroid import CentroidLoss, centroid_loss
 from napari_segsize.losses.contour import (
     BALLOON,
@@ -28,6 +29,7 @@ from napari_segsize.losses.overlap import (
     tversky_loss,
 )
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
+from napari_segsize.losses.schedule import Schedule
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
 
 LOSSES: dict[str, LossInfo] = {
@@ -90,6 +92,7 @@ LOSSES: dict[str, LossInfo] = {
     "curvature": CURVATURE,
     "extreme_points": EXTREME_POINTS,
     "contour_size": CONTOUR_SIZE,
+    "boundary": BOUNDARY,
 }
 
 __all__ = [
@@ -97,6 +100,7 @@ __all__ = [
     "AreaBoundsLoss",
     "BalloonLoss",
     "BceLoss",
+    "BoundaryLoss",
     "CentroidLoss",
     "ContourSegmentationLoss",
     "ContourSizeLoss",
@@ -106,12 +110,16 @@ __all__ = [
     "FocalLoss",
     "GeneralisedDiceLoss",
     "LossInfo",
+    "MapCache",
+    "Schedule",
     "SizeLoss",
     "TverskyLoss",
     "area_bounds",
     "area_bounds_loss",
     "balloon_loss",
     "bce_loss",
+    "boundary_loss",
+    "boundary_map",
     "centroid_loss",
     "contour_segmentation_loss",
     "contour_size_loss",
