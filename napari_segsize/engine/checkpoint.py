@@ -17,9 +17,10 @@ import torch
 from torch import nn
 
 from ..errors import SegsizeError
+from ..models.contour import ContourNet, build_contour_net
 from ..models.unet import SegmentationNet, build_unet
 
-__all__ = ["load", "load_network", "network_entry", "save"]
+__all__ = ["load", "load_contour_network", "load_network", "network_entry", "save"]
 
 FORMAT = 1
 
@@ -92,6 +93,21 @@ def load_network(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
     except (KeyError, RuntimeError, ValueError) as error:
         raise SegsizeError(
             f"{path.name}: the file does not hold the network it names. Delete it and train again."
+        ) from error
+    nn.Module.eval(network)
+    return network, entry
+
+
+def load_contour_network(path: Path) -> tuple[ContourNet, dict[str, Any]]:
+    """The contour network of a model file, in evaluation mode, and its entry."""
+    content = load(path)
+    try:
+        entry = content["network"]
+        network = build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
+        network.load_state_dict(content["weights"])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise SegsizeError(
+            f"{path.name}: the file does not hold the contour network it names. Delete it and train again."
         ) from error
     nn.Module.eval(network)
     return network, entry

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self, TypeVar, get_type_hints
 
 __all__ = [
+    "DEVICES",
     "EvaluateConfig",
     "FineTuneConfig",
     "PredictConfig",
     "PretrainConfig",
+    "check",
     "from_dict",
     "option",
     "to_dict",
@@ -64,7 +66,7 @@ _PUBLISHED: dict[str, Any] = {
 }
 
 
-def _check(config: Any) -> None:
+def check(config: Any) -> None:
     """Refuse values outside the declared range with a sentence that names the setting."""
     for item in fields(config):
         value, meta = getattr(config, item.name), item.metadata
@@ -82,7 +84,7 @@ def _check(config: Any) -> None:
 
 _SEED = "number that fixes every random draw: the same seed and settings give the same model"
 _DEVICE = "where to compute: auto takes a GPU when there is one"
-_DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 _PRECISION = "number format: 32-true is exact, bf16-mixed is faster on recent GPUs"
 _PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 _PATCH = "largest side of a training crop; bigger images are cut around their annotations"
@@ -126,12 +128,12 @@ class PretrainConfig:
     )
     patch: int = option(256, _PATCH, min=16, unit="px", advanced=True)
     normalise: str = option("volume", _NORMALISE, choices=("volume", "image"), advanced=True)
-    device: str = option("auto", _DEVICE, choices=_DEVICES, advanced=True)
+    device: str = option("auto", _DEVICE, choices=DEVICES, advanced=True)
     precision: str = option("32-true", _PRECISION, choices=_PRECISIONS, advanced=True)
     seed: int = option(0, _SEED, min=0, advanced=True)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,12 +211,12 @@ class FineTuneConfig:
         advanced=True,
     )
     patch: int = option(256, _PATCH, min=16, unit="px", advanced=True)
-    device: str = option("auto", _DEVICE, choices=_DEVICES, advanced=True)
+    device: str = option("auto", _DEVICE, choices=DEVICES, advanced=True)
     precision: str = option("32-true", _PRECISION, choices=_PRECISIONS, advanced=True)
     seed: int = option(0, _SEED, min=0, advanced=True)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
         if self.size_weight == 0 and self.centre_weight == 0 and self.mask_batch_size == 0:
             raise ValueError(
                 "size_weight, centre_weight and mask_batch_size are all 0: there is nothing to learn from"
@@ -245,10 +247,10 @@ class PredictConfig:
     model: int = option(0, "number of the model in the project; 0 is the current one", min=0)
     folder: str = option("", "folder for the label images (TIFF, int32); empty writes none")
     threshold: float = option(0.5, "probability above which a pixel is object", min=0.0, max=1.0, step=0.01)
-    device: str = option("auto", _DEVICE, choices=_DEVICES, advanced=True)
+    device: str = option("auto", _DEVICE, choices=DEVICES, advanced=True)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,10 +265,10 @@ class EvaluateConfig:
     models: str = option(
         "", "numbers of the models, separated by commas; empty: the current one and the newest of other kinds"
     )
-    device: str = option("auto", _DEVICE, choices=_DEVICES, advanced=True)
+    device: str = option("auto", _DEVICE, choices=DEVICES, advanced=True)
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
 
 def to_dict(config: Any) -> dict[str, Any]:

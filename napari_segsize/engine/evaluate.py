@@ -18,12 +18,11 @@ from .checkpoint import load_network
 from .config import EvaluateConfig
 from .dataset import Dataset, Item, left_out, loading
 from .device import describe, resolve
-from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
+from .events import ROWS, Comparison, ComparisonRow, Ended, Event, Notice, Started, Validating
 from .predict import logits_of, model_file
 
-__all__ = ["ROWS", "compare", "comparison_row", "evaluate", "row_name", "score", "score_network"]
+__all__ = ["compare", "comparison_row", "evaluate", "row_name", "score", "score_network"]
 
-ROWS = ("masks only", "+ sizes as in the paper", "+ sizes and centres")
 _STAMPS = 16  # windows looked at together
 _BATCH_PIXELS = 64 * 48 * 32 * 4  # planes looked at together: enough to be fast, little enough to stop soon
 

@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 from ..project.annotation import PlaneRef
 
 __all__ = [
+    "ROWS",
     "Comparison",
     "ComparisonRow",
+    "ContourDone",
+    "ContourFailed",
+    "ContourStep",
     "Ended",
     "Event",
     "Loading",
@@ -27,6 +31,10 @@ __all__ = [
     "Validated",
     "Validating",
 ]
+
+
+ROWS = ("masks only", "+ sizes as in the paper", "+ sizes and centres")
+"""What models learned from, as a `Comparison` names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +118,7 @@ class Saved:
 class ComparisonRow:
     """One model on the held-out images; NaN where the images cannot tell."""
 
-    name: str  # "masks only", "masks + sizes", …
+    name: str  # one of `ROWS`
     iou: float
     dice: float
     size_error: float  # mean squared, px²
@@ -139,4 +147,68 @@ class Ended:
     message: str = ""
 
 
-Event = Loading | Started | StepDone | Validating | Validated | Preview | Notice | Saved | Ended
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContourStep:
+    """One iteration of one object's contour: (K, 2) float32, (y, x) in image pixels."""
+
+    plane: PlaneRef
+    object: str
+    step: int  # 0 is the start
+    steps: int
+    vertices: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ContourDone:
+    """The contour of one object, with everything it went through.
+
+    Attributes
+    ----------
+    contours : (T + 1, K, 2) float32 array
+        All iterations, the start first, in image pixels. The last one is valid: it does not cross itself.
+    engine : str
+        "network" or "snake".
+    seconds : float
+        The object's share of the work.
+    field : (2, S, S) float32 array, optional
+        Displacement in image pixels over the region that was looked at.
+    centre, scale : (y, x), float
+        Where that region lies, and image pixels per pixel of it.
+    notice : str
+        A sentence for the user, such as that the contour had crossed itself.
+    """
+
+    plane: PlaneRef
+    object: str
+    contours: NDArray[np.float32]
+    engine: str
+    seconds: float
+    field: NDArray[np.float32] | None = None
+    centre: tuple[float, float] | None = None
+    scale: float = 1.0
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContourFailed:
+    """No contour could be made of one object: a sentence says why."""
+
+    plane: PlaneRef
+    object: str
+    reason: str
+
+
+Event = (
+    Loading
+    | Started
+    | StepDone
+    | Validating
+    | Validated
+    | Preview
+    | Notice
+    | Saved
+    | Ended
+    | ContourStep
+    | ContourDone
+    | ContourFailed
+)

@@ -1,0 +1,119 @@
+"""Settings of contours: how they evolve, and how the network behind them learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .config import DEVICES, check, option
+
+__all__ = ["ContourConfig", "EvolveConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvolveConfig:
+    """How a contour finds the outline of an object."""
+
+    engine: str = option(
+        "network",
+        "network: a learnt displacement field; snake: a classical geodesic contour that needs no training",
+        choices=("network", "snake"),
+    )
+    vertices: int = option(32, "corners of a contour; few are quicker to repair, 16 to 64", min=4, max=512)
+    iterations: int = option(3, "times the network moves every vertex", min=1, max=20)
+    model: int = option(
+        0, "number of the contour model in the project; 0 is the current one, or the one that ships", min=0
+    )
+    snake_steps: int = option(40, "steps of the classical contour", min=1, max=1000, advanced=True)
+    smoothing: int = option(
+        1, "how often each step of the classical contour is smoothed; 0 to 4", min=0, max=10, advanced=True
+    )
+    device: str = option(
+        "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContourConfig:
+    """How a contour network learns from contours, masks, extreme points and sizes."""
+
+    steps: int = option(400, "most training steps; stops earlier when validation no longer improves", min=1)
+    model: str = option(
+        "starter",
+        "starter: go on from the network that ships, or from the project's current one; "
+        "small, large, acdrnet: a new one",
+        choices=("starter", "small", "large", "acdrnet"),
+    )
+    learning_rate: float = option(
+        5e-4, "Adam's step size: larger learns faster until it diverges; 1e-4 to 1e-2", min=0.0, step=1e-5
+    )
+    batch_size: int = option(16, "objects in one step", min=1)
+    vertices: int = option(
+        32, "corners of the contours; more than 32 gained nothing in the paper", min=4, max=512
+    )
+    iterations: int = option(3, "times every vertex is moved; the paper's saturates at 3", min=1, max=20)
+    augment: bool = option(True, "turn, zoom, stretch and re-light objects, and click a little off")
+    balloon_weight: float = option(
+        0.0, "weight of the force that lets contours grow; the paper has 0.01", min=0.0, step=0.001
+    )
+    curvature_weight: float = option(
+        0.0, "weight of the force that straightens contours; the paper has 0.5", min=0.0, step=0.01
+    )
+    points_weight: float = option(
+        1.0, "weight of the distance between a contour's extremes and the clicked points", min=0.0, step=0.01
+    )
+    size_weight: float = option(
+        0.1, "weight of the squared size error of objects without a mask", min=0.0, step=0.01
+    )
+    circle: float = option(
+        0.0,
+        "radius of the circle that every contour starts from, in pixels of the 64-pixel region, as in the "
+        "paper (8 there); 0 starts from the clicks",
+        min=0.0,
+        max=32.0,
+        step=0.5,
+        advanced=True,
+    )
+    prompts: bool = option(True, "show the network the clicks and the start contour", advanced=True)
+    warm_up: int = option(50, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
+    clip: float = option(
+        1.0,
+        "longest gradient: shortens the steps of odd objects; 0 switches it off",
+        min=0.0,
+        step=0.1,
+        advanced=True,
+    )
+    validate_every: int = option(
+        50, "steps between two looks at the validation objects", min=1, advanced=True
+    )
+    patience: int = option(
+        6, "validations without improvement before stopping; 0 never stops early", min=0, advanced=True
+    )
+    average: float = option(
+        0.98,
+        "weight of the past in the running mean of the weights that is validated and kept; 0 switches it off",
+        min=0.0,
+        max=0.9999,
+        step=1e-4,
+        advanced=True,
+    )
+    device: str = option(
+        "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True
+    )
+    precision: str = option(
+        "32-true",
+        "number format: 32-true is exact, bf16-mixed is faster on recent GPUs",
+        choices=("32-true", "bf16-mixed", "16-mixed"),
+        advanced=True,
+    )
+    seed: int = option(
+        0,
+        "number that fixes every random draw: the same seed and settings give the same model",
+        min=0,
+        advanced=True,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)

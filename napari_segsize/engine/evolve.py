@@ -1,0 +1,235 @@
+"""From clicks to contours: one object or hundreds, at once or as they are clicked."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Generator, Iterable, Sequence
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import SegsizeError
+from ..models.contour import ContourNet
+from ..ops.outline import area, resample
+from ..ops.validity import repair
+from ..project import PlaneRef, Project
+from . import checkpoint
+from .contour_config import EvolveConfig
+from .contour_field import evolve_prompts
+from .dataset import normalised
+from .device import resolve
+from .events import ContourDone, ContourFailed, ContourStep
+from .prompt import Prompt
+from .snake import snake
+from .starter import load_starter
+
+__all__ = ["Evolver", "evolve", "evolving"]
+
+Result = ContourDone | ContourFailed
+_TOGETHER = 32  # regions looked at in one pass: small enough that the first contours come soon
+_LEAST = 1.0  # px²: what is smaller has collapsed
+_CROSSED = "The contour crossed itself and was cut to its largest part."
+_COLLAPSED = "The contour collapsed; the start is shown instead."
+
+
+class Inbox(Protocol):
+    """What the queue of waiting prompts must be able to do: `queue.SimpleQueue` does."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Prompt | None:
+        """Take the next prompt; None says that no more will come."""
+
+
+class Evolver:
+    """Outlines objects of a project; holds the network and the last images it looked at.
+
+    Parameters
+    ----------
+    project : Project
+    config : EvolveConfig
+
+    Raises
+    ------
+    SegsizeError
+        If the contour model that is asked for is not there, or cannot be read.
+    """
+
+    def __init__(self, project: Project, config: EvolveConfig | None = None) -> None:
+        self.project, self.config = project, config or EvolveConfig()
+        self._images: dict[PlaneRef, Tensor] = {}
+        self.network: ContourNet | None = None
+        if self.config.engine == "network":
+            self.network = _network(project, self.config.model).to(resolve(self.config.device))
+
+    def many(self, prompts: Sequence[Prompt]) -> Generator[Result, None, None]:
+        """Outline objects; those of one plane go through the network together.
+
+        Yields
+        ------
+        ContourDone or ContourFailed
+            One a prompt; an image that cannot be read fails its own objects only.
+        """
+        by_plane = sorted(range(len(prompts)), key=lambda index: prompts[index].plane)
+        for plane, indices in groupby(by_plane, key=lambda index: prompts[index].plane):
+            asked = [prompts[index] for index in indices]
+            try:
+                image = self._image(plane)
+            except SegsizeError as error:
+                for prompt in asked:
+                    yield ContourFailed(plane=plane, object=prompt.object, reason=str(error))
+                continue
+            for start in range(0, len(asked), _TOGETHER):
+                yield from self._outline(image, asked[start : start + _TOGETHER])
+
+    def _outline(self, image: Tensor, prompts: Sequence[Prompt]) -> Generator[Result, None, None]:
+        if self.network is None:
+            for prompt in prompts:
+                yield self._by_snake(image, prompt)
+            return
+        begun = time.perf_counter()
+        config = self.config
+        found = evolve_prompts(
+            self.network, image, prompts, vertices=config.vertices, iterations=config.iterations
+        )
+        share = (time.perf_counter() - begun) / len(prompts)
+        for index, prompt in enumerate(prompts):
+            scale = float(found.rois.scale[index])
+            centre = found.rois.centre[index].tolist()
+            yield _done(
+                prompt, found.contours[:, index], "network", share,
+                field=(found.fields[index] * scale).numpy(), centre=(centre[0], centre[1]), scale=scale,
+            )  # fmt: skip
+
+    def _by_snake(self, image: Tensor, prompt: Prompt) -> Result:
+        begun = time.perf_counter()
+        config = self.config
+        contours = torch.stack(
+            list(
+                snake(
+                    image, prompt, steps=config.snake_steps, smoothing=config.smoothing,
+                    vertices=config.vertices,
+                )
+            )
+        )  # fmt: skip
+        return _done(prompt, contours, "snake", time.perf_counter() - begun)
+
+    def _image(self, plane: PlaneRef) -> Tensor:
+        """The plane's pixels, each channel brought to mean 0 and deviation 1; the last few are kept."""
+        if plane not in self._images:
+            while len(self._images) >= 4:
+                del self._images[next(iter(self._images))]
+            self._images[plane] = torch.from_numpy(normalised(self.project.pixels(plane)))
+        return self._images[plane]
+
+
+def evolve(
+    project: Project, prompts: Iterable[Prompt], config: EvolveConfig | None = None
+) -> Generator[ContourStep | Result, None, None]:
+    """Outline objects, one event an iteration and one when an object is done.
+
+    Raises
+    ------
+    SegsizeError
+        If the contour model cannot be read.
+    """
+    evolver = Evolver(project, config)
+    for result in evolver.many(list(prompts)):
+        if isinstance(result, ContourDone):
+            steps = len(result.contours) - 1
+            for step, vertices in enumerate(result.contours):
+                yield ContourStep(
+                    plane=result.plane, object=result.object, step=step, steps=steps, vertices=vertices
+                )
+        yield result
+
+
+def evolving(
+    project: Project, inbox: Inbox, config: EvolveConfig | None = None, *, patience: float = 0.05
+) -> Generator[Result | None, None, None]:
+    """Outline objects as they are put into `inbox`, all that wait at a time; None in it ends the work.
+
+    Between two looks into an empty inbox it yields None, so that whoever drains it can stop it.
+    """
+    evolver: Evolver | None = None
+    while True:
+        try:
+            first = inbox.get(timeout=patience)
+        except queue.Empty:
+            yield None
+            continue
+        if first is None:
+            return
+        waiting, ended = _waiting(first, inbox)
+        evolver = evolver or Evolver(project, config)
+        yield from evolver.many(waiting)
+        if ended:
+            return
+
+
+def _waiting(first: Prompt, inbox: Inbox) -> tuple[list[Prompt], bool]:
+    """All prompts that are there now, and whether the end was among them.
+
+    An object that was asked for again while it waited is outlined once, as it was asked for last.
+    """
+    found = {(first.plane, first.object): first}
+    while len(found) < _TOGETHER:
+        try:
+            prompt = inbox.get(block=False)
+        except queue.Empty:
+            return list(found.values()), False
+        if prompt is None:
+            return list(found.values()), True
+        found.pop((prompt.plane, prompt.object), None)
+        found[prompt.plane, prompt.object] = prompt
+    return list(found.values()), False
+
+
+def _network(project: Project, number: int) -> ContourNet:
+    """The contour network of that number; 0 is the current one of the project, or the one that ships."""
+    if number == 0:
+        current = project.current_model("contours")
+        if current is None:
+            return load_starter()[0]
+        return checkpoint.load_contour_network(project.models_folder / current.path)[0]
+    model = next((model for model in project.models() if model.id == number), None)
+    if model is None or not model.stage.startswith("contour"):
+        known = [str(model.id) for model in project.models() if model.stage.startswith("contour")]
+        way_out = f"there are {', '.join(known)}" if known else "fine-tune one first, or use 0"
+        raise SegsizeError(f"Model {number} is no contour model of this project: {way_out}.")
+    return checkpoint.load_contour_network(project.models_folder / model.path)[0]
+
+
+def _done(
+    prompt: Prompt,
+    contours: Tensor,
+    engine: str,
+    seconds: float,
+    *,
+    field: NDArray[np.float32] | None = None,
+    centre: tuple[float, float] | None = None,
+    scale: float = 1.0,
+) -> ContourDone:
+    """Keep the last contour valid, and say so where it had to be mended."""
+    iterations = contours.numpy().astype(np.float32)
+    last, notice = _valid(iterations[-1], iterations[0])
+    iterations = np.concatenate([iterations[:-1], last[None]])
+    return ContourDone(
+        plane=prompt.plane, object=prompt.object, contours=iterations, engine=engine, seconds=seconds,
+        field=field, centre=centre, scale=scale, notice=notice,
+    )  # fmt: skip
+
+
+def _valid(last: NDArray[np.float32], start: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
+    """The last contour as a valid one of as many vertices, and what had to be done to it."""
+    mended, changed = repair(last)
+    if not changed:
+        return last, ""
+    ring = torch.from_numpy(mended.astype(np.float32))[None]
+    if float(area(ring)) < _LEAST:
+        return start, _COLLAPSED
+    even: NDArray[np.float32] = resample(ring, len(last))[0].numpy()
+    return even, _CROSSED

@@ -1,0 +1,73 @@
+"""The contour network that ships with the package: a safetensors file, whose header says how to build it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from ..errors import SegsizeError
+from ..models.contour import ContourNet, build_contour_net
+
+__all__ = ["load_starter", "save_starter", "starter_file"]
+
+FORMAT = 1
+
+
+def starter_file() -> Path:
+    """Where the network that ships lies."""
+    with as_file(files("napari_segsize") / "data" / "contour_starter.safetensors") as path:
+        return Path(path)
+
+
+def save_starter(
+    path: Path, network: ContourNet, entry: Mapping[str, Any], facts: Mapping[str, str] | None = None
+) -> None:
+    """Write a network in half precision, which is exact enough for a start and half the download."""
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).detach().cpu().contiguous()
+        for name, value in network.state_dict().items()
+    }
+    header = {"format": str(FORMAT), "network": json.dumps(dict(entry)), **(facts or {})}
+    save_file(weights, path, metadata=header)
+
+
+def load_starter(path: Path | None = None) -> tuple[ContourNet, dict[str, Any]]:
+    """The network that ships, or another file of its kind, in evaluation mode, and its entry.
+
+    Raises
+    ------
+    SegsizeError
+        If the file is missing, damaged, or of another version.
+    """
+    path = path or starter_file()
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  no mapping
+    except (OSError, SafetensorError) as error:
+        raise SegsizeError(
+            f"{path.name}: expected a complete network file, but it cannot be read. Install napari-segsize "
+            "again."
+        ) from error
+    if header.get("format") != str(FORMAT):
+        raise SegsizeError(
+            f"{path.name}: expected network format {FORMAT}, got {header.get('format', 'none')}: it belongs "
+            "to another version of napari-segsize. Use the file that came with this one."
+        )
+    try:
+        entry: dict[str, Any] = json.loads(header["network"])
+        network = build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise SegsizeError(
+            f"{path.name}: the file does not hold the network it names. Install napari-segsize again."
+        ) from error
+    nn.Module.eval(network)
+    return network, entry
