@@ -7,13 +7,30 @@ diagonal).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from .ops.centroid import centroid
+from .ops.signed_distance import edge_distance
 from .ops.size import object_size
 
-__all__ = ["centre_error", "dice", "hausdorff95", "iou", "size_error"]
+__all__ = [
+    "boundary_f",
+    "boundary_matches",
+    "centre_error",
+    "dice",
+    "f1",
+    "hausdorff95",
+    "iou",
+    "mean_iou",
+    "pooled_boundary_f",
+    "size_error",
+    "weighted_coverage",
+]
+
+_RADII = (1, 2, 3, 4, 5)  # px: within which outlines count as met
 
 
 def _check(mask: Tensor, target: Tensor) -> None:
@@ -45,6 +62,15 @@ def dice(mask: Tensor, target: Tensor) -> Tensor:
     """Twice the intersection over the sum of areas, (N, C); 1 when both masks are empty."""
     both, total = _overlap(mask, target)
     return torch.where(total > 0, 2 * both / total.clamp(min=1), torch.ones_like(total))
+
+
+f1 = dice
+"""Dice under its other name: the harmonic mean of precision and recall of an image's pixels."""
+
+
+def mean_iou(mask: Tensor, target: Tensor) -> Tensor:
+    """Mean of `iou` over all planes, (): the mIoU of papers on single objects."""
+    return iou(mask, target).mean()
 
 
 def size_error(mask: Tensor, size: Tensor) -> Tensor:
@@ -80,3 +106,139 @@ def hausdorff95(mask: Tensor, target: Tensor, *, spacing: tuple[float, ...] | No
         one, other = mask[n : n + 1, c : c + 1], target[n : n + 1, c : c + 1]
         result[n, c] = compute_hausdorff_distance(one, other, percentile=95, spacing=list(lengths)).item()
     return result
+
+
+def boundary_f(mask: Tensor, target: Tensor, *, radii: Sequence[float] = _RADII) -> Tensor:
+    """How well two outlines meet, (N, C): BoundF, each image on its own.
+
+    Parameters
+    ----------
+    mask, target : (N, C, H, W) bool Tensor
+    radii : sequence of float
+        In px; the score is the mean over them. Larger ones forgive more. The papers' are 1 to 5.
+
+    Returns
+    -------
+    (N, C) float64 Tensor
+        Mean over `radii` of the harmonic mean of precision (share of the mask's outline within the radius of
+        the target's) and recall (the reverse). Where neither mask has an outline within the image: 1 if they
+        are equal, else 0.
+
+    Notes
+    -----
+    An outline is what DARNet's and ACDRNet's evaluations mark: the pixels that differ from their right, lower
+    or lower right neighbour. An object has none along the image's border.
+
+    References
+    ----------
+    .. [1] Cheng et al., "DARNet: Deep active ray network for building segmentation", CVPR, 2019.
+    """
+    score = _harmonic(boundary_matches(mask, target, radii=radii)).mean(-1)
+    unseen = ~(_outline(mask) | _outline(target)).flatten(2).any(-1)
+    return torch.where(unseen, (mask == target).flatten(2).all(-1).to(score), score)
+
+
+def boundary_matches(mask: Tensor, target: Tensor, *, radii: Sequence[float] = _RADII) -> Tensor:
+    """What `boundary_f` counts, (N, C, R, 4), to be pooled over a data set by `pooled_boundary_f`.
+
+    The last axis holds: outline pixels of the mask within the radius of the target's outline, outline pixels
+    of the mask, the same of the target near the mask's, outline pixels of the target.
+    """
+    _check(mask, target)
+    if mask.ndim != 4:
+        raise ValueError(f"mask and target: expected (N, C, H, W), got {tuple(mask.shape)}")
+    here, there = _outline(mask), _outline(target)
+    counts = []
+    for one, other in ((here, there), (there, here)):
+        distance = torch.where(other, 0, edge_distance(other))
+        distance = torch.where(other.flatten(2).any(-1)[..., None, None], distance, torch.inf)
+        met = torch.stack([(one & (distance <= radius)).flatten(2).sum(-1) for radius in radii], -1)
+        counts += [met, one.flatten(2).sum(-1)[..., None].expand_as(met)]
+    return torch.stack(counts, -1).double()  # (N, C, R, 4)
+
+
+def pooled_boundary_f(matches: Tensor) -> Tensor:
+    """BoundF of a whole data set, (): precision and recall over all its outline pixels, as DARNet has it.
+
+    Parameters
+    ----------
+    matches : (..., R, 4) Tensor
+        `boundary_matches` of all images, those of unequal shapes put together by `torch.cat`.
+
+    Returns
+    -------
+    () Tensor
+        Large outlines weigh more than in the mean of `boundary_f`. 1 where there is no outline at all.
+    """
+    if matches.ndim < 2 or matches.shape[-1] != 4:
+        raise ValueError(f"matches: expected (..., R, 4), got {tuple(matches.shape)}")
+    total = matches.reshape(-1, *matches.shape[-2:]).sum(0)
+    return _harmonic(total).mean() if total[..., [1, 3]].any() else total.new_ones(())
+
+
+def _harmonic(matches: Tensor) -> Tensor:
+    """F of the counts ``(..., 4)``; 0 where one outline is missing."""
+    precision, recall = (matches[..., k] / matches[..., k + 1].clamp(min=1) for k in (0, 2))
+    return 2 * precision * recall / (precision + recall).clamp(min=torch.finfo(matches.dtype).tiny)
+
+
+def _outline(mask: Tensor) -> Tensor:
+    """Pixels that differ from their right, lower or lower right neighbour, as far as they have one."""
+    found = torch.zeros_like(mask)
+    found[..., :-1] |= mask[..., :-1] ^ mask[..., 1:]
+    found[..., :-1, :] |= mask[..., :-1, :] ^ mask[..., 1:, :]
+    found[..., :-1, :-1] |= mask[..., :-1, :-1] ^ mask[..., 1:, 1:]
+    return found
+
+
+def weighted_coverage(labels: Tensor, truth: Tensor) -> Tensor:
+    """How well instances are found, (N, C): the mean over true ones of the best IoU, weighted by their areas.
+
+    Parameters
+    ----------
+    labels, truth : (N, C, *spatial) integer or bool Tensor
+        0 is background, every other number one instance. The numbers of the two need not agree.
+
+    Returns
+    -------
+    (N, C) float64 Tensor
+        ``sum_g |g| max_s IoU(g, s) / sum_g |g|``; without true instances 1 if none was found either, else 0.
+        Instances found in excess cost nothing.
+
+    Notes
+    -----
+    ACDRNet's published code compares areas instead of overlaps: a mask moved by 3 px scores 1 there.
+
+    References
+    ----------
+    .. [1] Silberman, Sontag and Fergus, "Instance segmentation of indoor scenes using a coverage loss", ECCV,
+       2014.
+    """
+    if (
+        labels.shape != truth.shape
+        or labels.ndim < 4
+        or labels.is_floating_point()
+        or truth.is_floating_point()
+    ):
+        raise ValueError(
+            "labels and truth: expected integers of equal shapes (N, C, *spatial), "
+            f"got {tuple(labels.shape)} of {labels.dtype} and {tuple(truth.shape)} of {truth.dtype}"
+        )
+    planes = zip(labels.flatten(0, 1).flatten(1), truth.flatten(0, 1).flatten(1), strict=True)
+    scores = [_coverage(found, real) for found, real in planes]
+    return torch.tensor(scores, dtype=torch.float64, device=labels.device).reshape(labels.shape[:2])
+
+
+def _coverage(labels: Tensor, truth: Tensor) -> float:
+    """`weighted_coverage` of one plane of pixels."""
+    found, row = labels.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    real, column = truth.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    shared = (row * len(real) + column).bincount(minlength=len(found) * len(real)).double()
+    shared = shared.reshape(len(found), len(real))
+    area, true_area = shared.sum(1, keepdim=True), shared.sum(0)
+    overlap = (shared / (area + true_area - shared))[found != 0][:, real != 0]  # IoU of every pair
+    weight = true_area[real != 0]
+    if not len(weight):
+        return float(not len(overlap))
+    best = overlap.amax(0) if len(overlap) else torch.zeros_like(weight)
+    return float((weight * best).sum() / weight.sum())
