@@ -20,13 +20,12 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import SegsizeError
-from ..models.unet import SegmentationNet
 from . import checkpoint
-from .batch import Batch, BatchSource
+from .batch import Batch
 from .config import FineTuneConfig, PretrainConfig, to_dict
+from .contour_config import ContourConfig
 from .device import is_out_of_memory, memory_mb
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
-from .objective import Objective
 
 __all__ = ["Outcome", "Run", "fit"]
 
@@ -48,17 +47,18 @@ class Run:
     """Everything one training run holds; `state` and `restore` are what Stop and Resume are made of."""
 
     stage: str
-    config: PretrainConfig | FineTuneConfig
+    config: PretrainConfig | FineTuneConfig | ContourConfig
     fabric: Fabric
-    network: SegmentationNet  # plain module; `trained` is its Fabric wrapper
-    source: BatchSource
-    objective: Objective
+    network: nn.Module  # plain module; `trained` is its Fabric wrapper
+    source: Callable[[int], Any]  # the batch of a step
+    objective: Callable[[Tensor, Any, int, Callable[[Tensor], Tensor]], dict[str, Tensor]]
     look: Score
     criterion: Callable[[Mapping[str, float]], float]  # of a validation's metrics; larger is better
     file: Path  # where the state is saved
     notices: tuple[str, ...] = ()  # for the user, before it begins
     entry: dict[str, Any]
     start_model: int | None = None  # number of the model a fine-tuning starts from
+    look_first: bool = False  # whether what it starts from is validated, and kept if nothing is better
     step: int = 0
     validated: int = -1  # step of the last validation
     spoiled: bool = False  # a number that is none: the same step would fail again
@@ -139,7 +139,7 @@ def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Gen
     shown = 0.0
     try:
         while True:
-            due = run.step == steps or (run.step % every == 0 and (run.step > 0 or run.stage == "finetune"))
+            due = run.step == steps or (run.step % every == 0 and (run.step > 0 or run.look_first))
             if due and run.validated != run.step:
                 yield from _validate(run)
             if run.step >= steps or (patience and run.stale >= patience):

@@ -117,6 +117,7 @@ def finetuning(
         notices=_left_out(source),
         entry=dict(entry),
         start_model=start_model,
+        look_first=True,
     )
 
 

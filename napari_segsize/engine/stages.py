@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import SegsizeError
 from ..project import ModelRecord, PlaneRef, Project
 from . import checkpoint
+from .batch import BatchSource
 from .config import FineTuneConfig, PretrainConfig, from_dict, to_dict
 from .dataset import Dataset, left_out, loading
 from .device import describe
@@ -244,6 +245,7 @@ def _rows(
     rivals = {model.id: model for model in project.models() if model.id == run.start_model}
     if before is not None:
         rivals = {before.id: before} | rivals
+    assert isinstance(run.source, BatchSource)
     one_object = run.source.one_object
     context = run.source.context
     device = run.fabric.device
