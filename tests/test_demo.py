@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from napari_segsize.cli import app
 from napari_segsize.demo.config import DemoConfig
-from napari_segsize.demo.run import NAMES, annotate, demo, free_folder
-from napari_segsize.engine.events import Ended, Notice, StepDone
+from napari_segsize.demo.run import annotate, demo, free_folder
+from napari_segsize.engine.events import ROWS, Ended, Notice, StepDone
 from napari_segsize.project import Project, object_size_of
 from napari_segsize.samples import sample_masks, write_sample_project
 
@@ -73,7 +73,7 @@ def test_the_demo_compares_three_models_and_writes_a_report(tmp_path):
     ended = events[-1]
     assert isinstance(ended, Ended)
     assert ended.comparison is not None
-    assert tuple(row.name for row in ended.comparison.rows) == NAMES
+    assert tuple(row.name for row in ended.comparison.rows) == ROWS
     assert ended.comparison.split == "test"
     assert len({row.model for row in ended.comparison.rows}) == 3
     page = (tmp_path / "demo" / "report" / "index.html").read_text("utf-8")
@@ -107,7 +107,7 @@ def test_a_second_demo_takes_a_folder_of_its_own(tmp_path):
     assert done.exit_code == 0, done.output
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert "demo-2" in found[0]["text"]
-    assert [row["name"] for row in found[-1]["comparison"]["rows"]] == list(NAMES)
+    assert [row["name"] for row in found[-1]["comparison"]["rows"]] == list(ROWS)
     assert mine.read_text() == "keep"
     assert [path.name for path in mine.parent.iterdir()] == ["mine.txt"]
     page = Path(found[-1]["message"].removeprefix("Report: "))

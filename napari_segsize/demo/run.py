@@ -24,11 +24,9 @@ if TYPE_CHECKING:
     from ..engine.figure import Picture
     from ..engine.report import Report, StageLog
 
-__all__ = ["NAMES", "annotate", "demo", "free_folder"]
+__all__ = ["annotate", "demo", "free_folder"]
 
 Masks = Mapping[PlaneRef, NDArray[np.bool_]]
-
-NAMES = ("masks only", "+ sizes as in the paper", "+ sizes and centres")
 
 
 def free_folder(wanted: Path) -> Path:
@@ -162,8 +160,7 @@ def _compare(
             yield event
         elif event.comparison is not None:
             comparison = event.comparison
-    named = zip(comparison.rows, NAMES, strict=True)
-    return replace(comparison, rows=tuple(replace(row, name=name) for row, name in named))
+    return comparison
 
 
 def _report(

@@ -26,7 +26,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 
 from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
-from napari_segsize.engine.events import Comparison, Validated
+from napari_segsize.engine.events import ROWS, Comparison, Validated
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.curves import Curves
 from napari_segsize.widgets.editors import ignores_stray_wheel
@@ -45,7 +45,7 @@ _WHAT: dict[str, What] = {
     "Masks only": "pretrain",
     "Sizes only, from the newest masks-only model": "finetune",
 }
-MASKS_ONLY = "masks only"  # as the engine names it
+MASKS_ONLY = ROWS[0]
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 CURVES_MS = 400  # at least between two drawings of the curves while training
 _BIG = "QPushButton { font-size: 14pt; font-weight: bold; padding: 8px; }"
