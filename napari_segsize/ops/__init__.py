@@ -2,9 +2,11 @@
 
 Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device; contours are ``(N, K, 2)``.
 
+- `mesh`: masks of triangle meshes, for comparison.
 - `outline`: resampling and measures of contours.
 - `polygon`: masks of polygons, differentiable in the vertices.
 - `starts`: contours to start an evolution from.
+- `validity`: outlines with fewer vertices, and without crossings.
 """
 
 from napari_segsize.ops.centroid import centroid
