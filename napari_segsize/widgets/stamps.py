@@ -239,10 +239,7 @@ class Stamps:
                 self.changed.emit(number, put, gone)
 
     def _tidy(self, layer: Points, *, from_table: bool) -> None:
-        outside = self._outside(layer)
-        if outside:
-            layer.remove(outside)
-            self.refused.emit("That was outside the image: a size is put where its object is.")
+        self._bring_in(layer)
         if layer.ndim == 3 and len(layer.data):
             rounded = np.round(layer.data[:, 0])
             if not np.array_equal(rounded, layer.data[:, 0]):
@@ -254,6 +251,31 @@ class Stamps:
         if not table.equals(layer.features[["object", "size"]]):
             others = layer.features.drop(columns=["object", "size"]).reset_index(drop=True)
             layer.features = pd.concat([table, others], axis=1)  # columns of the user's stay
+
+    def _bring_in(self, layer: Points) -> None:
+        """Put what was dragged out of the image back where it was; what was put there does not stay."""
+        outside = self._outside(layer)
+        if not outside:
+            return
+        names = list(layer.features["object"])
+        places = {
+            name: (number, *(stamp.centre or ()))
+            for number, each in self._known.items()
+            for name, stamp in each.items()
+        }
+        dragged = [row for row in outside if names[row] in places and names.count(names[row]) == 1]
+        if dragged:
+            data = np.array(layer.data)
+            data[dragged] = [places[names[row]][-layer.ndim :] for row in dragged]
+            layer.data = data
+            self.refused.emit(
+                "A size stays inside its image, so the square is back where it was. To delete it, select it "
+                "and press Del."
+            )
+        put = [row for row in outside if row not in dragged]
+        if put:
+            layer.remove(put)
+            self.refused.emit("That was outside the image: a size is put where its object is.")
 
     def _outside(self, layer: Points) -> list[int]:
         if not len(layer.data):

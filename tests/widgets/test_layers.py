@@ -214,6 +214,68 @@ def test_a_click_outside_the_image_is_no_stamp(project, layers, heard):
     assert not heard.stamps
 
 
+def drag(layer, *places):
+    """Drag with napari's own tool, from the first place to the last one, in world coordinates."""
+    from napari.utils._test_utils import read_only_mouse_event
+    from napari.utils.interactions import (
+        mouse_move_callbacks,
+        mouse_press_callbacks,
+        mouse_release_callbacks,
+    )
+
+    steps = [("mouse_press", places[0]), *(("mouse_move", place) for place in places[1:])]
+    steps.append(("mouse_release", places[-1]))
+    callbacks = (mouse_press_callbacks, *[mouse_move_callbacks] * (len(places) - 1), mouse_release_callbacks)
+    for callback, (kind, place) in zip(callbacks, steps, strict=True):
+        shown = {"dims_displayed": list(range(layer.ndim))[-2:], "view_direction": None}
+        event = read_only_mouse_event(type=kind, is_dragging=True, position=place, **shown)
+        callback(layer, event)
+
+
+@pytest.mark.parametrize("name", ["flat", "stack"])
+def test_a_stamp_dragged_out_of_the_image_comes_back(project, layers, heard, name):
+    lead = [2] if name == "stack" else []
+    scale = np.array([2.0, 0.5, 0.5] if name == "stack" else [1, 1])
+    plane = plane_of(project, name, *lead)
+    stamp = project.put_stamp(plane, 8, centre=(10, 12))
+    layers.show_plane(project, plane)
+    layer = layers.stamps.layer
+    layer.mode = "select"
+    drag(layer, *(tuple(scale * [*lead, 10, x]) for x in (12, 30, 400)))
+    assert layer.data.tolist() == [[*lead, 10, 12]]
+    assert layer.features["object"].tolist() == [stamp.object]
+    assert "back where it was" in heard.refused[-1]
+    assert not heard.stamps
+    drag(layer, *(tuple(scale * [*lead, 10, x]) for x in (12, 20)))
+    assert heard.stamps[-1][1][0].centre == (10, 20)
+
+
+def test_of_several_dragged_stamps_only_those_outside_come_back(project, layers, heard):
+    plane = plane_of(project, "flat")
+    left, right = (project.put_stamp(plane, 8, centre=(10, x)) for x in (12, 40))
+    layers.show_plane(project, plane)
+    layer = layers.stamps.layer
+    layer.mode, layer.selected_data = "select", {0, 1}
+    drag(layer, (10, 12), (10, 27))
+    assert layer.data.tolist() == [[10, 27], [10, 40]]
+    assert [(each.object, each.centre) for each in heard.stamps[-1][1]] == [(left.object, (10, 27))]
+    assert heard.stamps[-1][2] == ()
+    assert right.object in set(layer.features["object"])
+
+
+def test_a_copy_pasted_outside_does_not_take_the_originals_place(project, layers, heard):
+    plane = plane_of(project, "flat")
+    project.put_stamp(plane, 8, centre=(10, 12))
+    layers.show_plane(project, plane)
+    layer = layers.stamps.layer
+    layer.selected_data = {0}
+    layer._copy_data()
+    layer._clipboard["data"] += 100
+    layer._paste_data()
+    assert layer.data.tolist() == [[10, 12]]
+    assert not heard.stamps
+
+
 def test_stamps_of_other_planes_are_not_touched(project, layers, heard):
     first, second = (plane_of(project, "stack", number) for number in (0, 3))
     project.put_stamp(first, 8, centre=(10, 12))
