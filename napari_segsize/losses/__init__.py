@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
 from napari_segsize.losses.boundary import BOUNDARY, BoundaryLoss, MapCache, boundary_loss, boundary_map
+from napari_segsize.losses.centerline import CLDICE, ClDiceLoss, cldice_loss
 from napari_segsize.losses.centroid import CentroidLoss, centroid_loss
 from napari_segsize.losses.contour import (
     BALLOON,
@@ -93,6 +94,7 @@ LOSSES: dict[str, LossInfo] = {
     "extreme_points": EXTREME_POINTS,
     "contour_size": CONTOUR_SIZE,
     "boundary": BOUNDARY,
+    "cldice": CLDICE,
 }
 
 __all__ = [
@@ -102,6 +104,7 @@ __all__ = [
     "BceLoss",
     "BoundaryLoss",
     "CentroidLoss",
+    "ClDiceLoss",
     "ContourSegmentationLoss",
     "ContourSizeLoss",
     "CurvatureLoss",
@@ -121,6 +124,7 @@ __all__ = [
     "boundary_loss",
     "boundary_map",
     "centroid_loss",
+    "cldice_loss",
     "contour_segmentation_loss",
     "contour_size_loss",
     "curvature_loss",

@@ -25,8 +25,8 @@ class Schedule:
     ----------
     kind : {"constant", "increase", "rebalance"}
         "constant": always `start`. "increase": `start`, and `step` more each epoch; the other terms keep
-        their weight. "rebalance": ``alpha`` for the other terms and ``1 - alpha`` for this one; ``alpha`` falls
-        from 1 by `step` each epoch down to `least`, as published for the boundary loss [1]_.
+        their weight. "rebalance": ``alpha`` for the other terms and ``1 - alpha`` for this one; ``alpha``
+        falls from 1 by `step` each epoch down to `least`, as published for the boundary loss [1]_.
     start : float
         First weight; "rebalance" begins at 0 whatever it is.
     step : float
