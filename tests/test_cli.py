@@ -362,6 +362,7 @@ def test_every_event_is_one_line_of_json(capsys):
         "probabilities": {"shape": [4, 5], "dtype": "float32"},
     }
     assert found[-1]["comparison"]["rows"][0]["size_error"] is None
+    assert "stopped" not in found[-1]  # a stopped job has no such event
 
 
 def test_plain_values():

@@ -136,10 +136,9 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """The job is over. `promoted` says whether its model became the project's current one."""
+    """The job came to its end, as a stopped one never does. `promoted`: whether its model is now in use."""
 
     stage: str
-    stopped: bool = False
     promoted: bool = False
     model: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
