@@ -20,9 +20,11 @@ from psygnal import Signal
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.errors import SegsizeError
-from napari_segsize.project.annotation import Change, PlaneRef, SizeStamp, Split
+from napari_segsize.project.annotation import Change, PlaneAnnotation, PlaneRef, SizeStamp, Split
 from napari_segsize.project.project import Project
 from napari_segsize.widgets import runs
+from napari_segsize.widgets.contour_desk import ContourDesk
+from napari_segsize.widgets.contour_queue import LINGER_S
 from napari_segsize.widgets.desk import Desk, Launch, RunningJob
 from napari_segsize.widgets.overview import after_annotation, merged, overview
 from napari_segsize.widgets.state import State
@@ -39,6 +41,10 @@ class Controller:
         Runs a generator of events in the background.
     threads : int
         How many torch may use; 0 leaves one core to the window.
+    beside : Launch, optional
+        Runs the queue of contours. None: `launch`.
+    linger : float
+        Seconds that the queue stays ready for the next object.
 
     Attributes
     ----------
@@ -46,6 +52,8 @@ class Controller:
         What there is to see now.
     project : Project or None
         The open project, for reading pixels; annotate through the verbs.
+    contours : ContourDesk
+        The verbs of the page Contours.
     state_changed : Signal(State)
         After every change, on the GUI thread only.
     failed : Signal(str)
@@ -58,25 +66,28 @@ class Controller:
     failed = Signal(str)
     crashed = Signal(object)
 
-    def __init__(self, launch: Launch, *, threads: int = 0) -> None:
+    def __init__(
+        self, launch: Launch, *, threads: int = 0, beside: Launch | None = None, linger: float = LINGER_S
+    ) -> None:
         self.state = State()
         self.project: Project | None = None
         self.threads = threads
         self._watch = runs.Watch()
         self._desk = Desk(launch, self)
+        self.contours = ContourDesk(beside or launch, self, linger=linger)
 
     # --- the project
 
     def create_project(self, folder: Path | str, *, name: str = "") -> bool:
         """Create a project in `folder` and open it."""
-        with self._reporting():
+        with self.reporting():
             self._enter(Project.create(Path(folder), name=name))
             return True
         return False
 
     def open_project(self, path: Path | str) -> bool:
         """Open a project folder or file. A training of the project that is left is stopped, and resumable."""
-        with self._reporting():
+        with self.reporting():
             self._enter(Project.open(Path(path)))
             return True
         return False
@@ -104,8 +115,8 @@ class Controller:
 
     def remove_images(self, ids: Iterable[int]) -> bool:
         """Take images out of the project; their files and annotations stay, and come back with them."""
-        with self._reporting():
-            project, count = self._opened(), 0
+        with self.reporting():
+            project, count = self.opened(), 0
             for image_id in ids:
                 project.remove_image(image_id)
                 count += 1
@@ -115,16 +126,16 @@ class Controller:
 
     def relink(self, image_id: int, path: Path | str, *, force: bool = False) -> bool:
         """Say where an image has gone. The content must be the same, unless `force`."""
-        with self._reporting():
-            self._opened().relink(image_id, Path(path), force=force)
+        with self.reporting():
+            self.opened().relink(image_id, Path(path), force=force)
             self.reload(message=f"Found again: {Path(path).name}.")
             return True
         return False
 
     def set_splits(self, ids: Iterable[int], split: Split) -> bool:
         """Put images into the part to train on, to validate on, or to test on."""
-        with self._reporting():
-            project, before = self._opened(), {image.id: image.split for image in self.state.images}
+        with self.reporting():
+            project, before = self.opened(), {image.id: image.split for image in self.state.images}
             for image_id in ids:
                 project.set_split(image_id, split)  # its group goes with it
             moved = sum(before.get(image.id) != image.split for image in project.images())
@@ -142,25 +153,25 @@ class Controller:
         seed: int = 0,
     ) -> bool:
         """Deal the images (or their groups, never torn apart) out at random."""
-        with self._reporting():
-            self._opened().assign_splits(validation=validation, test=test, by=by, seed=seed)
+        with self.reporting():
+            self.opened().assign_splits(validation=validation, test=test, by=by, seed=seed)
             self.reload(message=f"Dealt the images out by {by}.")
             return True
         return False
 
     def relink_folder(self, folder: Path | str) -> bool:
         """Look for all missing images in a folder, by name and content."""
-        with self._reporting():
-            found = len(self._opened().relink_folder(Path(folder)))
+        with self.reporting():
+            found = len(self.opened().relink_folder(Path(folder)))
             self.reload(message=f"Found {found} of the missing images again.")
             return True
         return False
 
     def set_group(self, ids: Iterable[int], group: str) -> bool:
         """Say which subject (patient, eye, …) images belong to."""
-        with self._reporting():
+        with self.reporting():
             for image_id in ids:
-                self._opened().set_group(image_id, group)
+                self.opened().set_group(image_id, group)
             self.reload(message=f"Group: {group}.")
             return True
         return False
@@ -169,8 +180,8 @@ class Controller:
         """Read a table of sizes (columns image, slice, object, y, x, size, unit)."""
         from napari_segsize.project.exchange import read_sizes_csv
 
-        with self._reporting():
-            read_sizes_csv(self._opened(), Path(file))
+        with self.reporting():
+            read_sizes_csv(self.opened(), Path(file))
             self.reload(message=f"Read the sizes in {Path(file).name}.")
             return True
         return False
@@ -179,8 +190,8 @@ class Controller:
         """Write every size to a table."""
         from napari_segsize.project.exchange import write_sizes_csv
 
-        with self._reporting():
-            write_sizes_csv(self._opened(), Path(file))
+        with self.reporting():
+            write_sizes_csv(self.opened(), Path(file))
             self.update(message=f"Wrote the sizes to {file}.", error="")
             return True
         return False
@@ -189,7 +200,7 @@ class Controller:
         """Look whether another viewer or process has annotated; cheap, called about once a second."""
         if self.project is None:
             return
-        with self._reporting():
+        with self.reporting():
             if self.project.revision() != self.state.revision:
                 self.reload()
                 self._desk.survey(self.project.folder)
@@ -198,8 +209,8 @@ class Controller:
 
     def show(self, plane: PlaneRef) -> None:
         """Put a plane on screen."""
-        with self._reporting():
-            project = self._opened()
+        with self.reporting():
+            project = self.opened()
             image = project.image(plane.image)
             if not 0 <= plane.slice < image.planes:
                 raise SegsizeError(f"{image.name} has {image.planes} slices, so no slice {plane.slice}.")
@@ -225,23 +236,23 @@ class Controller:
 
         `object` replaces the stamp of that identity (moved, resized). `size` may be text: "12", "3.5 mm".
         """
-        with self._reporting():
+        with self.reporting():
             target = plane or self._plane()
-            stamp = self._opened().put_stamp(target, size, centre=centre, object=object, unit=unit)
-            self._annotated(target, f"Saved: size {stamp.size:g} px.")
+            stamp = self.opened().put_stamp(target, size, centre=centre, object=object, unit=unit)
+            self.annotated(target, f"Saved: size {stamp.size:g} px.")
             return stamp
         return None
 
     def sync_stamps(self, plane: PlaneRef, stamps: Sequence[SizeStamp]) -> bool:
         """Make the plane's stamps equal to these, in one transaction: what the Points layer shows."""
-        with self._reporting():
-            project, sent = self._opened(), tuple(stamps)
+        with self.reporting():
+            project, sent = self.opened(), tuple(stamps)
             if project.revision() != self.state.revision:  # somebody else has said something meanwhile
                 seen = self.state.annotation if plane == self.state.plane else None
                 stamps = merged(seen, stamps, project.annotation(plane).stamps)
             project.sync_stamps(plane, stamps)
             count = len(stamps)
-            self._annotated(
+            self.annotated(
                 plane, f"Saved: {count} size{'' if count == 1 else 's'} on this image.", shown=sent
             )
             return True
@@ -249,39 +260,39 @@ class Controller:
 
     def put_mask(self, plane: PlaneRef, labels: NDArray[np.integer[Any]]) -> bool:
         """Store the painted mask; one without any foreground takes the plane's mask away."""
-        with self._reporting():
-            project = self._opened()
+        with self.reporting():
+            project = self.opened()
             project.put_mask(plane, labels)
             message = "Saved: the mask." if labels.any() else "Saved: no mask on this image."
-            self._annotated(plane, message, shown=self._stamps(plane))
+            self.annotated(plane, message, shown=self._stamps(plane))
             return True
         return False
 
     def put_no_object(self) -> bool:
         """Say that the current plane holds no object."""
-        with self._reporting():
+        with self.reporting():
             plane = self._plane()
-            self._opened().put_no_object(plane)
-            self._annotated(plane, "Saved: no object here.")
+            self.opened().put_no_object(plane)
+            self.annotated(plane, "Saved: no object here.")
             return True
         return False
 
     def skip(self) -> bool:
         """Leave the current plane out, and go to the next one without a label."""
-        with self._reporting():
+        with self.reporting():
             plane = self._plane()
-            self._opened().put_skip(plane)
-            self._annotated(plane, "Saved: skipped.")
+            self.opened().put_skip(plane)
+            self.annotated(plane, "Saved: skipped.")
             self.next_unlabelled()
             return True
         return False
 
     def delete(self, what: str) -> bool:
         """Take back a stamp (its `object`), or "mask", "no_object", "skip" of the current plane."""
-        with self._reporting():
+        with self.reporting():
             plane = self._plane()
-            self._opened().delete(plane, what)
-            self._annotated(plane, "Saved: deleted.")
+            self.opened().delete(plane, what)
+            self.annotated(plane, "Saved: deleted.")
             return True
         return False
 
@@ -299,14 +310,14 @@ class Controller:
 
     def undo(self) -> Change | None:
         """Take the last change back, and go to its plane."""
-        with self._reporting():
-            return self._turned(self._opened().undo(), "There is nothing to undo.")
+        with self.reporting():
+            return self._turned(self.opened().undo(), "There is nothing to undo.")
         return None
 
     def redo(self) -> Change | None:
         """Make the change again that was taken back last, and go to its plane."""
-        with self._reporting():
-            return self._turned(self._opened().redo(), "There is nothing to redo.")
+        with self.reporting():
+            return self._turned(self.opened().redo(), "There is nothing to redo.")
         return None
 
     # --- the engine
@@ -325,9 +336,9 @@ class Controller:
         resume: bool = False,
     ) -> None:
         """Learn from the masks, then from the sizes, then compare both on the held-out images."""
-        with self._reporting():
+        with self.reporting():
             events = runs.training(
-                self._opened().folder,
+                self.opened().folder,
                 pretrain or PretrainConfig(),
                 finetune or FineTuneConfig(),
                 self._watch,
@@ -339,18 +350,18 @@ class Controller:
 
     def predict_plane(self) -> None:
         """Segment the current plane with the current model; the result is ``state.preview``."""
-        with self._reporting():
-            self._desk.begin("predict", runs.segmenting_plane(self._opened().folder, self._plane()))
+        with self.reporting():
+            self._desk.begin("predict", runs.segmenting_plane(self.opened().folder, self._plane()))
 
     def predict(self, config: PredictConfig | None = None) -> None:
         """Segment many images, in the background."""
-        with self._reporting():
-            self._desk.begin("predict", runs.segmenting(self._opened().folder, config or PredictConfig()))
+        with self.reporting():
+            self._desk.begin("predict", runs.segmenting(self.opened().folder, config or PredictConfig()))
 
     def evaluate(self, config: EvaluateConfig | None = None) -> None:
         """Compare models on held-out images; the result is ``state.comparison``."""
-        with self._reporting():
-            self._desk.begin("evaluate", runs.comparing(self._opened().folder, config or EvaluateConfig()))
+        with self.reporting():
+            self._desk.begin("evaluate", runs.comparing(self.opened().folder, config or EvaluateConfig()))
 
     def stop(self) -> None:
         """Stop the job after the step it is in; that step is kept."""
@@ -365,8 +376,9 @@ class Controller:
 
     def update(self, **changes: Any) -> None:
         """Make the next state and tell everybody."""
-        self.state = replace(self.state, **changes)
+        self.state = self.contours.follow(replace(self.state, **changes))
         self.state_changed.emit(self.state)
+        self.contours.pump()
 
     def fail(self, sentence: str, **changes: Any) -> None:
         """Tell the user what went wrong."""
@@ -382,10 +394,18 @@ class Controller:
         redraw = self.state.redraw + (found["annotation"] != self.state.annotation)
         self.update(**{"error": "", **found, "redraw": redraw, **changes})
 
-    def _reporting(self) -> _Reporting:
+    def reporting(self) -> _Reporting:
+        """Turn what a user can put right into a sentence, for a ``with``."""
         return _Reporting(self)
 
-    def _opened(self) -> Project:
+    def opened(self) -> Project:
+        """Return the open project.
+
+        Raises
+        ------
+        SegsizeError
+            Without one.
+        """
         if self.project is None:
             raise SegsizeError("No project is open: make or open one on the Project page first.")
         return self.project
@@ -395,7 +415,7 @@ class Controller:
         return said.stamps if said is not None and said.plane == plane else ()
 
     def _plane(self) -> PlaneRef:
-        self._opened()
+        self.opened()
         if self.state.plane is None:
             raise SegsizeError("No image is shown: add images on the Project page first.")
         return self.state.plane
@@ -407,9 +427,11 @@ class Controller:
         self.reload(folder=project.folder, name=project.name, message=f"Opened {project.name}.")
         self._desk.survey(project.folder)
         self._desk.look(project.folder)
+        self.contours.enter(project.folder)
 
     def _leave(self) -> None:
         self._desk.detach()
+        self.contours.leave()
         project, self.project, self._watch = self.project, None, runs.Watch()
         old = self.state
         self.state = State(
@@ -422,27 +444,36 @@ class Controller:
     def _add(
         self, sources: Sequence[Path | runs.LayerImage], *, group: runs.Group, split: Split | None
     ) -> None:
-        with self._reporting():
-            self._desk.begin("add", runs.adding(self._opened().folder, sources, group=group, split=split))
+        with self.reporting():
+            self._desk.begin("add", runs.adding(self.opened().folder, sources, group=group, split=split))
 
-    def _annotated(
-        self, plane: PlaneRef, message: str, *, shown: tuple[SizeStamp, ...] | None = None
+    def annotated(
+        self,
+        plane: PlaneRef,
+        message: str,
+        *,
+        shown: tuple[SizeStamp, ...] | None = None,
+        said: PlaneAnnotation | None = None,
     ) -> None:
-        """Tell what was stored. `shown`: the stamps the layers show, when the news came from the layers."""
-        project = self._opened()
+        """Tell what was stored.
+
+        `shown`: the stamps the layers show, when they need no new drawing. `said`: what is said about the
+        plane now, if nobody else has said anything meanwhile.
+        """
+        project = self.opened()
         alone = project.revision() <= self.state.revision + 1  # nobody else has said anything meanwhile
         if not alone or plane != self.state.plane:
             self.reload(message=message)
             self._desk.survey(project.folder)
             return
-        changes = after_annotation(project, self.state)
+        changes = after_annotation(project, self.state, said)
         echo = shown is not None and _as_drawn(shown) == _as_drawn(changes["annotation"].stamps)
         redraw = self.state.redraw + (not echo)
         self.update(error="", message=message, **changes, redraw=redraw)
 
     def _go(self, step: int, *, unlabelled: bool) -> None:
-        with self._reporting():
-            project = self._opened()
+        with self.reporting():
+            project = self.opened()
             plane = project.next_plane(self.state.plane, unlabelled=unlabelled, step=step)
             if plane is not None:
                 self.show(plane)

@@ -36,11 +36,16 @@ def overview(project: Project, state: State, plane: PlaneRef | None) -> dict[str
     }
 
 
-def after_annotation(project: Project, state: State) -> dict[str, Any]:
-    """Fields that change when something was said about the plane on screen, and nothing else has."""
+def after_annotation(
+    project: Project, state: State, annotation: PlaneAnnotation | None = None
+) -> dict[str, Any]:
+    """Fields that change when something was said about the plane on screen, and nothing else has.
+
+    `annotation`: what is said now, if it is known; reading hundreds of outlines takes its time.
+    """
     assert state.plane is not None
     image = state.plane.image
-    annotation = project.annotation(state.plane)
+    annotation = annotation or project.annotation(state.plane)
     counts = counted(state.annotation, state.image_counts.get(image, ImageCounts()), -1)
     return {
         "counts": project.counts(),

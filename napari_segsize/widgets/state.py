@@ -24,6 +24,7 @@ from napari_segsize.engine.events import (
     Validating,
 )
 from napari_segsize.project.annotation import Counts, ImageRecord, PlaneAnnotation, PlaneRef
+from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.runs import ImageCounts, Resume
 
 __all__ = ["EngineStatus", "ImageCounts", "JobStatus", "Resume", "State", "after"]
@@ -64,6 +65,7 @@ class State:
     redraw: int = 0  # grows when the annotation is not what the layers show: an undo, another viewer
     can_undo: bool = False
     can_redo: bool = False
+    board: Board = field(default_factory=Board)  # its objects, from the first click to the outline
 
     # the job
     job: JobStatus = "idle"
@@ -135,6 +137,8 @@ def after(state: State, event: Event) -> State:
         return replace(state, message=event.text)
     if isinstance(event, Saved):
         return replace(state, saved_step=event.step)
+    if not isinstance(event, Ended):
+        return state
     return replace(
         state, ended=event, comparison=event.comparison or state.comparison, message=_ended(event),
         seconds_left=None, checking="",

@@ -1,0 +1,47 @@
+"""What runs in the background for the page Contours; as in `runs`, each opens its own project."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segsize.engine.contour_config import EvolveConfig
+from napari_segsize.engine.prompt import Prompt
+from napari_segsize.project.project import Project
+
+if TYPE_CHECKING:
+    from napari_segsize.widgets.contour_queue import Answer, Inbox
+
+__all__ = ["Unfinished", "evolving", "unfinished"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """Objects that have all four points and no outline."""
+
+    prompts: tuple[Prompt, ...]
+
+
+def unfinished(folder: Path) -> Generator[Unfinished, None, None]:
+    """Look for objects whose contour was waited for, or not accepted, when the project was left."""
+    with Project.open(folder) as project:
+        if not project.counts().points:
+            return
+        for said in project.annotations():
+            found = tuple(
+                Prompt(plane=said.plane, object=contour.object, points=contour.points)
+                for contour in said.contours
+                if len(contour.points) == 4 and not contour.accepted
+            )
+            if found:
+                yield Unfinished(prompts=found)
+
+
+def evolving(folder: Path, inbox: Inbox, config: EvolveConfig) -> Generator[Answer | None, None, None]:
+    """Turn prompts into contours until the inbox says that there will be no more."""
+    from napari_segsize.engine.evolve import evolving as evolve
+
+    with Project.open(folder) as project:
+        yield from evolve(project, inbox, config)
