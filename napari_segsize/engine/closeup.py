@@ -12,7 +12,16 @@ from ..ops.points import extreme_points
 from ..ops.roi import Rois, cut_rois, rois_of_points
 from ..project import PlaneRef
 
-__all__ = ["MARGIN", "PATCH", "SIDE", "CloseUp", "close_ups", "in_three_channels", "normalised_rois"]
+__all__ = [
+    "MARGIN",
+    "PATCH",
+    "SIDE",
+    "CloseUp",
+    "close_ups",
+    "in_three_channels",
+    "normalised_rois",
+    "outline_points",
+]
 
 SIDE = 64
 """Side of the region that the network sees, as in the paper."""
@@ -32,7 +41,8 @@ class CloseUp:
     mask : (1, PATCH, PATCH) float Tensor, optional
         Share of each pixel that is object, 0 to 1.
     points : (4, 2) float Tensor
-        Extreme points, top, left, bottom, right, in pixels of the close-up; NaN where unknown.
+        Extreme points of the outline (see `outline_points`), top, left, bottom, right, in pixels of the
+        close-up; NaN where unknown.
     size : float
         Object size in pixels of the close-up; NaN when unknown.
     scale : float
@@ -73,6 +83,22 @@ def normalised_rois(images: Tensor) -> Tensor:
     return centred / deviation.clamp(min=1e-6)
 
 
+def outline_points(masks: Tensor) -> Tensor:
+    """Where people click: the extreme points of a mask's outline, half a pixel beyond its outermost pixels.
+
+    Parameters
+    ----------
+    masks : (N, C, H, W) bool Tensor
+
+    Returns
+    -------
+    (N, C, 4, 2) float Tensor
+        Top, left, bottom, right; NaN for an empty mask.
+    """
+    outwards = torch.tensor([[-0.5, 0.0], [0.0, -0.5], [0.5, 0.0], [0.0, 0.5]], device=masks.device)
+    return extreme_points(masks) + outwards
+
+
 def close_ups(
     image: Tensor,
     masks: Sequence[Tensor],
@@ -91,7 +117,7 @@ def close_ups(
     seen = [(index, mask) for index, mask in enumerate(masks) if bool(mask.any())]
     if not seen:
         return []
-    points = torch.cat([extreme_points(mask[None, None])[0] for _, mask in seen]).to(torch.float32)
+    points = torch.cat([outline_points(mask[None, None])[0] for _, mask in seen]).to(torch.float32)
     rois = _patches(points)
     images = cut_rois(in_three_channels(image), rois, PATCH)
     result = []

@@ -11,14 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..ops.outline import resample
-from ..ops.points import extreme_points, heat_map, jitter, ordered
+from ..ops.points import heat_map, jitter, ordered
 from ..ops.polygon import polygon_mask
 from ..ops.roi import Rois, rois_of_points
 from ..ops.size import object_size
 from ..ops.starts import circle_contour, extreme_points_contour, mask_contour, stamp_contour
 from .augment import relight
 from .batch import generator_for
-from .closeup import MARGIN, PATCH, SIDE, CloseUp, normalised_rois
+from .closeup import MARGIN, PATCH, SIDE, CloseUp, normalised_rois, outline_points
 
 __all__ = ["HEAT_SIGMA", "ContourBatch", "ContourSource", "prompted"]
 
@@ -145,7 +145,7 @@ class ContourSource:
         size = torch.tensor([item.size for item in items], dtype=torch.float32)
         random = generator if self.augment else None
         linear = _linear_maps(masked, random)
-        points = _carried(points, masks, masked, linear)
+        points = ordered(points) if random is None else _carried(points, masks, masked, linear)
         if self.circle:
             rois = Rois(torch.full((len(items), 2), (PATCH - 1) / 2), torch.full((len(items),), 1.0))
         else:
@@ -224,7 +224,7 @@ def _carried(points: Tensor, masks: Tensor, masked: Tensor, linear: Tensor) -> T
     if masked.any():
         whole = Rois(torch.full((len(masks), 2), middle), torch.ones(len(masks)))
         turned = _through(masks, linear, whole, PATCH, "zeros")
-        found = extreme_points(turned > 0.5)[:, 0].to(points.dtype)
+        found = outline_points(turned > 0.5)[:, 0].to(points.dtype)
         lost = found.isnan().flatten(1).any(1)  # a speck that fell between the pixels
         use = (masked & ~lost)[:, None, None]
         moved = torch.where(use, found, moved)
