@@ -29,6 +29,7 @@ from napari_segsize.losses.overlap import (
     generalised_dice_loss,
     tversky_loss,
 )
+from napari_segsize.losses.projection import PROJECTION, ProjectionLoss, projection_loss
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
 from napari_segsize.losses.schedule import Schedule
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
@@ -93,6 +94,7 @@ LOSSES: dict[str, LossInfo] = {
     "curvature": CURVATURE,
     "extreme_points": EXTREME_POINTS,
     "contour_size": CONTOUR_SIZE,
+    "projection": PROJECTION,
     "boundary": BOUNDARY,
     "cldice": CLDICE,
 }
@@ -114,6 +116,7 @@ __all__ = [
     "GeneralisedDiceLoss",
     "LossInfo",
     "MapCache",
+    "ProjectionLoss",
     "Schedule",
     "SizeLoss",
     "TverskyLoss",
@@ -132,6 +135,7 @@ __all__ = [
     "extreme_points_loss",
     "focal_loss",
     "generalised_dice_loss",
+    "projection_loss",
     "size_error",
     "size_loss",
     "tversky_loss",
