@@ -30,10 +30,10 @@ def projection_loss(
         Before the sigmoid; any float type.
     points : (N, C, 4, 2) or (N, C, 4) float Tensor
         Extreme points ``(y, x)`` in the order top, left, bottom, right, in px, as
-        `napari_segsize.ops.points.extreme_points` gives them; or extents alone: the outermost rows and columns
-        ``(top, left, bottom, right)``. A NaN coordinate is unknown; a plane without known extents has no
-        term. An object that reaches beyond the image may have fewer visible rows or columns than its extents
-        say: these are then not told to rise.
+        `napari_segsize.ops.points.extreme_points` gives them; or extents alone: the outermost rows and
+        columns ``(top, left, bottom, right)``. A NaN coordinate is unknown; a plane without known extents has
+        no term. An object that reaches beyond the image may have fewer visible rows or columns than its
+        extents say: these are then not told to rise.
     reach : float
         In px: how far a point may be off along and across the edge. Larger values forgive clicks that miss,
         and say less exactly where the object is touched. Ignored for extents.
@@ -155,8 +155,8 @@ PROJECTION = LossInfo(
     acts_on="logits",
     looks_at="the most probable pixel of every row and column, and the places where the object ends",
     advice=(
-        "Instead of masks, for objects with four extreme points or a box, beside some masks: it says where an "
-        "object ends on either axis, and little about its shape between."
+        "For objects with four extreme points or a box, beside some masks: it says where an object ends on "
+        "either axis, and little about its shape between."
     ),
     reference="Tian et al., BoxInst, CVPR 2021; Kervadec et al., Bounding boxes, MIDL 2020",
 )
