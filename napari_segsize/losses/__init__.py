@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from napari_segsize.losses.active_contour import (
+    ACTIVE_CONTOUR,
+    CHAN_VESE,
+    ActiveContourLoss,
+    ChanVeseLoss,
+    active_contour_loss,
+    chan_vese_loss,
+)
 from napari_segsize.losses.area import AreaBoundsLoss, area_bounds, area_bounds_loss
 from napari_segsize.losses.boundary import BOUNDARY, BoundaryLoss, MapCache, boundary_loss, boundary_map
 from napari_segsize.losses.centerline import CLDICE, ClDiceLoss, cldice_loss
@@ -97,15 +105,19 @@ LOSSES: dict[str, LossInfo] = {
     "projection": PROJECTION,
     "boundary": BOUNDARY,
     "cldice": CLDICE,
+    "active_contour": ACTIVE_CONTOUR,
+    "chan_vese": CHAN_VESE,
 }
 
 __all__ = [
     "LOSSES",
+    "ActiveContourLoss",
     "AreaBoundsLoss",
     "BalloonLoss",
     "BceLoss",
     "BoundaryLoss",
     "CentroidLoss",
+    "ChanVeseLoss",
     "ClDiceLoss",
     "ContourSegmentationLoss",
     "ContourSizeLoss",
@@ -120,6 +132,7 @@ __all__ = [
     "Schedule",
     "SizeLoss",
     "TverskyLoss",
+    "active_contour_loss",
     "area_bounds",
     "area_bounds_loss",
     "balloon_loss",
@@ -127,6 +140,7 @@ __all__ = [
     "boundary_loss",
     "boundary_map",
     "centroid_loss",
+    "chan_vese_loss",
     "cldice_loss",
     "contour_segmentation_loss",
     "contour_size_loss",

@@ -10,7 +10,7 @@ import torch
 
 from napari_segsize.losses import LOSSES
 
-READS_MASKS = ["generalised_dice", "tversky", "focal", "boundary", "cldice"]
+READS_MASKS = ["generalised_dice", "tversky", "focal", "boundary", "cldice", "active_contour"]
 EDGES = ["empty", "full", "one pixel"]
 
 
