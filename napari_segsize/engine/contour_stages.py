@@ -1,0 +1,247 @@
+"""Teaching the contour network a project's own objects: from contours, masks, extreme points and sizes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..errors import SegsizeError
+from ..models.contour import ContourNet, build_contour_net
+from ..project import Project
+from . import checkpoint
+from .closeup import CloseUp
+from .config import from_dict, to_dict
+from .contour_config import ContourConfig
+from .contour_items import contour_items, hold_out
+from .contour_runs import contour_entry, contour_score, contour_training, score_contours
+from .device import describe, resolve
+from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started
+from .loop import Outcome, Run, fit
+from .starter import load_starter
+from .turn import turn
+
+__all__ = ["CONTOUR_ROWS", "evaluate_contours", "finetune_contour"]
+
+CONTOUR_ROWS = ("contour network before", "contour network after")
+
+_STATE = "contour.resume.pt"
+
+
+def finetune_contour(
+    project: Project, config: ContourConfig | None = None, *, resume: bool = False
+) -> Generator[Event, None, None]:
+    """Teach a contour network the objects of a project; closing the generator is Stop.
+
+    It learns from accepted contours and painted masks, and, through the extreme-point and size losses, from
+    objects of which only four points or a size are known. The network it starts from counts as its first
+    candidate, so a run that finds nothing better changes nothing.
+
+    Parameters
+    ----------
+    project : Project
+    config : ContourConfig, optional
+        With `resume`, the stopped run's own settings are used instead.
+    resume : bool
+        Go on with the stopped run.
+
+    Raises
+    ------
+    SegsizeError
+        Without objects in the training part; without a stopped run to resume; while another training of
+        contours runs in the project.
+    """
+    config = config or ContourConfig()
+    with turn(project.models_folder, "contour"):
+        state = _load_state(project) if resume else None
+        if state is not None:
+            config = from_dict(ContourConfig, state["config"])
+        network, entry, start_model = _start(project, config)
+        train, validation, notices = yield from _items(project)
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        run = contour_training(
+            train, validation, network, config, project.models_folder / _STATE,
+            entry=entry, start_model=start_model, look_first=config.model == "starter",
+        )  # fmt: skip
+        if state is not None:
+            run.restore(state)
+        for notice in notices:
+            yield Notice(notice)
+        yield Started(
+            stage="contour",
+            device=describe(run.fabric.device),
+            steps=config.steps,
+            step=run.step,
+            images=len({item.plane for item in train}),
+            masks=sum(item.mask is not None for item in train),
+            sizes=sum(item.mask is None for item in train),
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+        )
+        outcome = yield from fit(run)
+        yield from _finish(project, run, outcome, before, validation)
+
+
+def evaluate_contours(project: Project, *, device: str = "auto") -> Generator[Event, None, None]:
+    """Compare the network that ships with the project's current contour network on held-out objects.
+
+    Test images, or validation images where there are none.
+
+    Raises
+    ------
+    SegsizeError
+        Without an outlined object on a held-out image.
+    """
+    split: Any = "test"
+    items, notices = yield from contour_items(project, "test")
+    if not any(item.mask is not None for item in items):
+        split = "validation"
+        items, notices = yield from contour_items(project, "validation")
+    items = [item for item in items if item.mask is not None]
+    if not items:
+        raise SegsizeError(
+            "No held-out image has an outlined object. Accept contours or paint masks on test or validation "
+            "images, or assign parts on the Project page."
+        )
+    for notice in notices:
+        yield Notice(notice)
+    where = resolve(device)
+    yield Started(stage="evaluate", device=describe(where), steps=2, masks=len(items))
+    rows = []
+    current = project.current_model("contours")
+    candidates: list[tuple[str, ContourNet, Mapping[str, Any], int | None]] = []
+    if _shipped_fits():
+        candidates.append(("contour network that ships", *load_starter(), None))
+    if current is not None:
+        loaded = checkpoint.load_contour_network(project.models_folder / current.path)
+        candidates.append((f"contour model {current.id}", *loaded, current.id))
+    for name, network, entry, number in candidates:
+        config = ContourConfig(
+            vertices=entry["vertices"], iterations=entry["iterations"], circle=entry["circle"]
+        )
+        metrics = yield from score_contours(network.to(where), items, config, network.prompts, where)
+        rows.append(_row(name, metrics, len(items), number))
+    yield Ended(
+        stage="evaluate",
+        model=current.id if current is not None else None,
+        comparison=Comparison(split=split, rows=tuple(rows)),
+    )
+
+
+def _shipped_fits() -> bool:
+    try:
+        load_starter()
+    except SegsizeError:
+        return False
+    return True
+
+
+def _load_state(project: Project) -> Mapping[str, Any]:
+    file = project.models_folder / _STATE
+    if not file.is_file():
+        raise SegsizeError("There is no stopped contour training to resume in this project. Start a new one.")
+    state = checkpoint.load(file)
+    try:
+        from_dict(ContourConfig, state["config"])
+    except (KeyError, ValueError) as error:
+        raise SegsizeError(
+            "The stopped contour training was left by another version of napari-segsize. Start a new one."
+        ) from error
+    return state
+
+
+def _start(project: Project, config: ContourConfig) -> tuple[ContourNet, dict[str, Any], int | None]:
+    """The network a training starts from, its entry, and its number if it is one of the project's."""
+    if config.model != "starter":
+        network = build_contour_net(config.model, prompts=2 if config.prompts else 0, seed=config.seed)
+        return network, contour_entry(config, config.model, network), None
+    current = project.current_model("contours")
+    if current is None:
+        network, entry = load_starter()
+        return network, entry, None
+    network, entry = checkpoint.load_contour_network(project.models_folder / current.path)
+    return network, entry, current.id
+
+
+def _items(project: Project) -> Generator[Event, None, tuple[list[CloseUp], list[CloseUp], tuple[str, ...]]]:
+    train, notices = yield from contour_items(project, "train")
+    validation, more = yield from contour_items(project, "validation")
+    notices = (*notices, *more)
+    if not any(item.mask is not None for item in validation):
+        points_only = validation
+        train, validation = hold_out(train)
+        validation = validation or points_only
+        held = (
+            f"No validation image has an outlined object: {len(validation)} objects of the training images "
+            "are held out to tell whether the network gets better."
+            if validation and validation is not points_only
+            else "Too few outlined objects to hold some out: the network cannot be compared with the old one."
+        )
+        notices = (*notices, held)
+    return train, validation, notices
+
+
+def _finish(
+    project: Project,
+    run: Run,
+    outcome: Outcome,
+    before: Mapping[str, torch.Tensor],
+    validation: Sequence[CloseUp],
+) -> Generator[Event, None, None]:
+    """Compare with the network before, record and promote the new one unless it is not better."""
+    network = run.network
+    nn.Module.eval(network)
+    assert isinstance(network, ContourNet)
+    assert isinstance(run.config, ContourConfig)
+    device = run.fabric.device
+    network.load_state_dict(dict(before))
+    old = yield from score_contours(network, validation, run.config, network.prompts, device)
+    network.load_state_dict(outcome.weights)
+    new = yield from score_contours(network, validation, run.config, network.prompts, device)
+    fresh = run.config.model != "starter"
+    known = not math.isnan(contour_score(new))
+    if not fresh and known and contour_score(new) <= contour_score(old):
+        run.file.unlink(missing_ok=True)
+        yield Ended(
+            stage="contour", metrics=old,
+            message="The contour network stays as it was: nothing better was found for the held-out objects.",
+        )  # fmt: skip
+        return
+    record = _record(project, run, outcome, new)
+    rival = project.current_model("contours")
+    promoted = not fresh or rival is None or rival.metrics.get("iou", -1.0) <= new.get("iou", -1.0)
+    if promoted:
+        project.promote(record)
+    rows = (
+        _row(CONTOUR_ROWS[0], old, len(validation), run.start_model),
+        _row(CONTOUR_ROWS[1], new, len(validation), record),
+    )
+    run.file.unlink(missing_ok=True)
+    yield Ended(
+        stage="contour", promoted=promoted, model=record, metrics=new,
+        comparison=Comparison(split="validation", rows=rows if not fresh else rows[1:]) if known else None,
+        message="" if promoted else "The contour model in use stays: the new one is not better.",
+    )  # fmt: skip
+
+
+def _row(name: str, metrics: Mapping[str, float], objects: int, model: int | None) -> ComparisonRow:
+    return ComparisonRow(
+        name=name, iou=metrics["iou"], dice=metrics["dice"], size_error=metrics["size_error"],
+        images=objects, model=model,
+    )  # fmt: skip
+
+
+def _record(project: Project, run: Run, outcome: Outcome, metrics: Mapping[str, float]) -> int:
+    """Write the model under a number of its own and enter it in the project."""
+    number = max((model.id for model in project.models()), default=0) + 1
+    file: Path
+    while (file := project.models_folder / f"{number:04d}-contour.pt").exists():
+        number += 1
+    config = to_dict(run.config)
+    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
+    content = {"stage": "contour", "config": config, "network": run.entry, "metrics": known}
+    checkpoint.save(file, {**content, "weights": outcome.weights})
+    return project.add_model(file, stage="contour", metrics=known, config=config).id
