@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -191,3 +193,34 @@ def test_an_error_keeps_its_traceback_but_not_the_locals(qtbot, heard):
     gc.collect()
     assert heard.ends[0].__traceback__ is not None
     assert gone() is None
+
+
+_FORGOTTEN = """
+import time
+from qtpy.QtWidgets import QApplication
+from napari_segsize.engine.events import Notice
+from napari_segsize.widgets.job import launch
+
+def forever():
+    try:
+        while True:
+            time.sleep(0.5)  # a step, or an import: nothing is heard meanwhile
+            yield Notice("on")
+    finally:
+        time.sleep(0.5)
+        print("saved", flush=True)
+
+app, heard = QApplication([]), []
+job = launch(forever(), heard.append, heard.append)
+while not heard:
+    app.processEvents()
+"""
+
+
+@pytest.mark.slow
+def test_a_program_that_ends_without_closing_anything_still_saves(tmp_path):
+    script = tmp_path / "forgotten.py"
+    script.write_text(_FORGOTTEN)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.split()) == (0, ["saved"])
+    assert "Traceback" not in done.stderr
