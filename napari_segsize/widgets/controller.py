@@ -73,6 +73,7 @@ class Controller:
         self.project: Project | None = None
         self.threads = threads
         self._watch = runs.Watch()
+        self._away = False  # whether the project could not be read when it was last looked at
         self._desk = Desk(launch, self)
         self.contours = ContourDesk(beside or launch, self, linger=linger)
 
@@ -200,10 +201,15 @@ class Controller:
         """Look whether another viewer or process has annotated; cheap, called about once a second."""
         if self.project is None:
             return
-        with self.reporting():
-            if self.project.revision() != self.state.revision:
-                self.reload()
+        try:
+            if self._away or self.project.revision() != self.state.revision:
+                self.reload(**({"message": "The project can be read again."} if self._away else {}))
+                self._away = False
                 self._desk.survey(self.project.folder)
+        except (SegsizeError, OSError) as error:
+            if not self._away:  # an unplugged drive is told once, not every second
+                self._away = True
+                self.fail(_sentence(error))
 
     # --- annotation: each one is on disk when the verb returns
 
@@ -432,7 +438,7 @@ class Controller:
     def _leave(self) -> None:
         self._desk.detach()
         self.contours.leave()
-        project, self.project, self._watch = self.project, None, runs.Watch()
+        project, self.project, self._watch, self._away = self.project, None, runs.Watch(), False
         old = self.state
         self.state = State(
             engine=old.engine, device=old.device, job=old.job, error=old.error, message=old.message
@@ -507,11 +513,13 @@ class _Reporting:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, SegsizeError):
-            self._controller.fail(str(error))
-        elif isinstance(error, OSError):
-            what = error.filename or "A file"
-            self._controller.fail(f"{what} could not be used: {error.strerror or error}.")
-        else:
+        if not isinstance(error, (SegsizeError, OSError)):
             return False
+        self._controller.fail(_sentence(error))
         return True
+
+
+def _sentence(error: SegsizeError | OSError) -> str:
+    if isinstance(error, SegsizeError):
+        return str(error)
+    return f"{error.filename or 'A file'} could not be used: {error.strerror or error}."

@@ -256,6 +256,27 @@ def test_two_viewers_on_one_project(controller, loop):
     other.dispose()
 
 
+def test_an_unplugged_drive_is_told_once_until_it_is_back(controller, monkeypatch):
+    project = controller.project
+    unplugged = SegsizeError("The drive is gone: plug it in again.")
+
+    def revision():
+        raise unplugged
+
+    for _ in range(2):
+        with monkeypatch.context() as gone:
+            gone.setattr(project, "revision", revision)
+            for _ in range(3):
+                controller.poll()
+        assert controller.failures == [str(unplugged)]
+        controller.poll()
+        assert "again" in controller.state.message
+        assert not controller.state.error
+        controller.failures.clear()
+    controller.poll()
+    assert controller.failures == []
+
+
 def test_splits_move_whole_groups(controller):
     ids = [image.id for image in controller.state.images[:2]]
     controller.set_group(ids, "twins")
