@@ -206,11 +206,10 @@ class AnnotatePage(QWidget):
         if project is None or not self._is_of(project):
             return
         # What others have said about the plane meanwhile, and sizes without a place, stay.
+        base = project.annotation(plane).stamps
         new = {stamp.object: stamp for stamp in put}
-        stamps = {
-            stamp.object: stamp for stamp in project.annotation(plane).stamps if stamp.object not in gone
-        }
-        if self._controller.sync_stamps(plane, tuple({**stamps, **new}.values())):
+        stamps = {stamp.object: stamp for stamp in base if stamp.object not in gone}
+        if self._controller.sync_stamps(plane, tuple({**stamps, **new}.values()), base=base):
             self._tell("")
         else:
             self._layers.show_plane(project, plane)

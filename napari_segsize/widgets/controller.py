@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
+from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Change, PlaneAnnotation, PlaneRef, SizeStamp, Split
 from napari_segsize.project.project import Project
-from napari_segsize.widgets import runs
+from napari_segsize.widgets import contour_runs, runs
 from napari_segsize.widgets.contour_desk import ContourDesk
 from napari_segsize.widgets.contour_queue import LINGER_S
 from napari_segsize.widgets.desk import Desk, Launch, RunningJob
-from napari_segsize.widgets.overview import after_annotation, merged, overview
+from napari_segsize.widgets.overview import after_annotation, overview
 from napari_segsize.widgets.state import State
 
 __all__ = ["Controller", "Launch", "RunningJob", "State"]
@@ -249,17 +250,21 @@ class Controller:
             return stamp
         return None
 
-    def sync_stamps(self, plane: PlaneRef, stamps: Sequence[SizeStamp]) -> bool:
-        """Make the plane's stamps equal to these, in one transaction: what the Points layer shows."""
+    def sync_stamps(
+        self, plane: PlaneRef, stamps: Sequence[SizeStamp], *, base: Sequence[SizeStamp] | None = None
+    ) -> bool:
+        """Make the plane's stamps equal to these, in one transaction: what the Points layer shows.
+
+        `base`: the stamps from which these were made, by default those of the plane on screen. What somebody
+        else has said since stays.
+        """
         with self.reporting():
-            project, sent = self.opened(), tuple(stamps)
-            if project.revision() != self.state.revision:  # somebody else has said something meanwhile
-                seen = self.state.annotation if plane == self.state.plane else None
-                stamps = merged(seen, stamps, project.annotation(plane).stamps)
-            project.sync_stamps(plane, stamps)
+            if base is None and plane == self.state.plane:
+                base = self._stamps(plane)
+            self.opened().sync_stamps(plane, stamps, base=base)
             count = len(stamps)
             self.annotated(
-                plane, f"Saved: {count} size{'' if count == 1 else 's'} on this image.", shown=sent
+                plane, f"Saved: {count} size{'' if count == 1 else 's'} on this image.", shown=tuple(stamps)
             )
             return True
         return False
@@ -368,6 +373,14 @@ class Controller:
         """Compare models on held-out images; the result is ``state.comparison``."""
         with self.reporting():
             self._desk.begin("evaluate", runs.comparing(self.opened().folder, config or EvaluateConfig()))
+
+    def finetune_contours(self, config: ContourConfig | None = None, *, resume: bool = False) -> None:
+        """Adapt the contour network to the contours, masks, points and sizes of the project."""
+        with self.reporting():
+            events = contour_runs.finetuning(
+                self.opened().folder, config or ContourConfig(), resume=resume, threads=self.threads
+            )
+            self._desk.begin("contour", events, keep_history=resume)
 
     def stop(self) -> None:
         """Stop the job after the step it is in; that step is kept."""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
-from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef, SizeStamp
+from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef
 from napari_segsize.project.project import Project
 from napari_segsize.widgets.runs import ImageCounts, counted
 from napari_segsize.widgets.state import State
 
-__all__ = ["after_annotation", "merged", "overview"]
+__all__ = ["after_annotation", "overview"]
 
 
 def overview(project: Project, state: State, plane: PlaneRef | None) -> dict[str, Any]:
@@ -55,22 +54,6 @@ def after_annotation(
         "can_undo": project.can_undo,
         "can_redo": project.can_redo,
     }
-
-
-def merged(
-    seen: PlaneAnnotation | None, edited: Sequence[SizeStamp], stored: Sequence[SizeStamp]
-) -> tuple[SizeStamp, ...]:
-    """Return the stamps of an editor that looked before somebody else changed them.
-
-    `seen` is what the editor started from: what it left as it was is taken as it is stored now, what it
-    changed, added or deleted wins.
-    """
-    before = {stamp.object: stamp for stamp in (seen.stamps if seen is not None else ())}
-    now = {stamp.object: stamp for stamp in stored}
-    mine = {stamp.object for stamp in edited}
-    kept = [now.get(stamp.object) if stamp == before.get(stamp.object) else stamp for stamp in edited]
-    theirs = [stamp for stamp in stored if stamp.object not in mine and stamp.object not in before]
-    return (*(stamp for stamp in kept if stamp is not None), *theirs)
 
 
 def _describe(model: ModelRecord) -> str:

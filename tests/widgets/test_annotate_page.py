@@ -75,7 +75,7 @@ def test_a_stamp_is_in_the_project_at_once(page):
 
 
 def test_what_the_project_refuses_disappears_from_the_picture(page, monkeypatch):
-    monkeypatch.setattr(page.controller, "sync_stamps", lambda plane, stamps: False)
+    monkeypatch.setattr(page.controller, "sync_stamps", lambda plane, stamps, base: False)
     page.layers.stamps.layer.add([5, 6])
     assert len(page.layers.stamps.layer.data) == 0
 

@@ -256,6 +256,24 @@ def test_two_viewers_on_one_project(controller, loop):
     other.dispose()
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_another_process_says_at_the_same_moment_stays(controller, monkeypatch, elsewhere):
+    plane, project = controller.state.plane, controller.project
+    mine, other = controller.put_stamp(8, centre=(4, 4)), controller.put_stamp(8, centre=(20, 20))
+    if elsewhere:  # the layers tell of a plane that was left a moment ago
+        controller.next()
+    sync = project.sync_stamps
+
+    def sync_late(*args, **options):
+        with Project.open(project.folder) as theirs:
+            theirs.put_stamp(plane, 10, centre=(9, 9), object="theirs")
+        sync(*args, **options)
+
+    monkeypatch.setattr(project, "sync_stamps", sync_late)
+    assert controller.sync_stamps(plane, [other], base=(mine, other))
+    assert {stamp.object for stamp in project.annotation(plane).stamps} == {other.object, "theirs"}
+
+
 def test_an_unplugged_drive_is_told_once_until_it_is_back(controller, monkeypatch):
     project = controller.project
     unplugged = SegsizeError("The drive is gone: plug it in again.")
