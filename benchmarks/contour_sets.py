@@ -15,7 +15,7 @@ from torch import Tensor
 from napari_segsize.engine.closeup import CloseUp, close_ups
 from napari_segsize.engine.dataset import normalised
 
-__all__ = ["SETS", "Scene", "close_ups_of", "scenes"]
+__all__ = ["SETS", "Scene", "close_ups_of", "normalised_scene_image", "scenes"]
 
 LEAST_AREA = 20  # px: below, four extreme points are no shape
 
@@ -30,7 +30,8 @@ class Scene:
     validation: bool = False
 
 
-def _image(pixels: NDArray[np.generic]) -> Tensor:
+def normalised_scene_image(pixels: NDArray[np.generic]) -> Tensor:
+    """(H, W) or (H, W, C) pixels as (C, H, W), each channel with mean 0 and deviation 1."""
     planes = pixels[None] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)[:3]
     return torch.from_numpy(normalised(planes))
 
@@ -51,11 +52,13 @@ def _folder(folder: Path, part: str) -> list[Scene]:
     held = _last_fifth(files)
     return [
         Scene(
-            _image(iio.imread(file)), _objects(iio.imread(folder / part / file.name)), file.stem,
+            normalised_scene_image(iio.imread(file)),
+            _objects(iio.imread(folder / part / file.name)),
+            file.stem,
             file.stem in held,
         )
         for file in files
-    ]  # fmt: skip
+    ]
 
 
 def _nuclei(root: Path) -> list[Scene]:
@@ -73,7 +76,7 @@ def _buildings(root: Path) -> list[Scene]:
 def _cardiac(root: Path) -> list[Scene]:
     data = np.load(root / "cardiac" / "cardiac_lv.npz")
     return [
-        Scene(_image(image), _objects(mask.astype(np.uint8)), str(patient), bool(split))
+        Scene(normalised_scene_image(image), _objects(mask.astype(np.uint8)), str(patient), bool(split))
         for image, mask, patient, split in zip(
             data["images"], data["masks"], data["patient"], data["split"], strict=True
         )
@@ -86,12 +89,8 @@ def _hippocampus(root: Path, every: int = 8) -> list[Scene]:
     for index in range(0, len(data["images"]), every):
         mask = data["masks"][index]
         subject, split = data["subject"][index], data["split"][index]
-        scenes.append(
-            Scene(
-                _image(data["images"][index].astype(np.float32)), _objects(mask.astype(np.uint8)),
-                str(subject), bool(split),
-            )
-        )  # fmt: skip
+        image = normalised_scene_image(data["images"][index].astype(np.float32))
+        scenes.append(Scene(image, _objects(mask.astype(np.uint8)), str(subject), bool(split)))
     return scenes
 
 
