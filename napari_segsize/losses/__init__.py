@@ -28,6 +28,24 @@ from napari_segsize.losses.contour import (
 from napari_segsize.losses.contour_points import EXTREME_POINTS, ExtremePointsLoss, extreme_points_loss
 from napari_segsize.losses.contour_size import CONTOUR_SIZE, ContourSizeLoss, contour_size_loss
 from napari_segsize.losses.focal import FOCAL, FocalLoss, focal_loss
+from napari_segsize.losses.hausdorff import (
+    HAUSDORFF,
+    ONE_SIDED_HAUSDORFF,
+    HausdorffLoss,
+    OneSidedHausdorffLoss,
+    hausdorff_loss,
+    one_sided_hausdorff_loss,
+)
+from napari_segsize.losses.hausdorff_convolution import (
+    HAUSDORFF_CONVOLUTION,
+    HausdorffConvolutionLoss,
+    hausdorff_convolution_loss,
+)
+from napari_segsize.losses.hausdorff_erosion import (
+    HAUSDORFF_EROSION,
+    HausdorffErosionLoss,
+    hausdorff_erosion_loss,
+)
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.losses.overlap import (
     GENERALISED_DICE,
@@ -107,6 +125,10 @@ LOSSES: dict[str, LossInfo] = {
     "cldice": CLDICE,
     "active_contour": ACTIVE_CONTOUR,
     "chan_vese": CHAN_VESE,
+    "hausdorff": HAUSDORFF,
+    "one_sided_hausdorff": ONE_SIDED_HAUSDORFF,
+    "hausdorff_erosion": HAUSDORFF_EROSION,
+    "hausdorff_convolution": HAUSDORFF_CONVOLUTION,
 }
 
 __all__ = [
@@ -126,8 +148,12 @@ __all__ = [
     "ExtremePointsLoss",
     "FocalLoss",
     "GeneralisedDiceLoss",
+    "HausdorffConvolutionLoss",
+    "HausdorffErosionLoss",
+    "HausdorffLoss",
     "LossInfo",
     "MapCache",
+    "OneSidedHausdorffLoss",
     "ProjectionLoss",
     "Schedule",
     "SizeLoss",
@@ -149,6 +175,10 @@ __all__ = [
     "extreme_points_loss",
     "focal_loss",
     "generalised_dice_loss",
+    "hausdorff_convolution_loss",
+    "hausdorff_erosion_loss",
+    "hausdorff_loss",
+    "one_sided_hausdorff_loss",
     "projection_loss",
     "size_error",
     "size_loss",

@@ -10,7 +10,18 @@ import torch
 
 from napari_segsize.losses import LOSSES
 
-READS_MASKS = ["generalised_dice", "tversky", "focal", "boundary", "cldice", "active_contour"]
+READS_MASKS = [
+    "generalised_dice",
+    "tversky",
+    "focal",
+    "boundary",
+    "cldice",
+    "active_contour",
+    "hausdorff",
+    "one_sided_hausdorff",
+    "hausdorff_erosion",
+    "hausdorff_convolution",
+]
 EDGES = ["empty", "full", "one pixel"]
 
 
