@@ -41,7 +41,7 @@ def kernels() -> ModuleType | None:
         parts = _polygon_kernels.split(contours, False)
         image = np.zeros((1, 2, 2), np.float32)
         _polygon_kernels.cover(contours, *parts, image)
-        _polygon_kernels.pull(contours, *parts, image, np.zeros_like(contours))
+        _polygon_kernels.pull(contours, *parts, image, np.zeros((1, 4)))
     # Whatever goes wrong (no numba for this Python or this processor, a full disk), the tensor path remains.
     except Exception:
         logger.warning("Polygons are rendered without compiled code, which is slower.", exc_info=True)
@@ -49,29 +49,39 @@ def kernels() -> ModuleType | None:
     return _polygon_kernels
 
 
-def render(
-    module: ModuleType, contours: Tensor, shape: tuple[int, int], even_odd: bool, dtype: torch.dtype
-) -> tuple[Tensor, list[Split]]:
-    """Coverage ``(N, H, W)`` of `contours` (float64), and what `pull` needs."""
+def split(module: ModuleType, contours: Tensor, pixels: int, even_odd: bool) -> list[Split]:
+    """Cut edges of `contours` (float64), in as many parts as are worth a thread for so many pixels each."""
     vertices = contours.numpy()
     polygons, count = vertices.shape[:2]
-    out = torch.empty((polygons, *shape), dtype=dtype)
-    filled = out.numpy()
     splits: list[Split] = []
 
     def run(part: slice) -> None:
-        split = Split(part, *module.split(vertices[part], even_odd))
-        module.cover(vertices[part], split.ends, split.edges, split.spans, filled[part])
-        splits.append(split)
+        splits.append(Split(part, *module.split(vertices[part], even_odd)))
 
-    _share(run, polygons, polygons * (shape[0] * shape[1] + count**2) // _SHARE)
-    return out, splits
+    _share(run, polygons, polygons * (pixels + count**2) // _SHARE)
+    return splits
+
+
+def cover(
+    module: ModuleType, contours: Tensor, splits: list[Split], shape: tuple[int, int], dtype: torch.dtype
+) -> Tensor:
+    """Coverage ``(N, H, W)`` of `contours` (float64)."""
+    vertices = contours.numpy()
+    out = torch.empty((len(vertices), *shape), dtype=dtype)
+    filled = out.numpy()
+
+    def run(parts: slice) -> None:
+        for part, *split in splits[parts]:
+            module.cover(vertices[part], *split, filled[part])
+
+    _share(run, len(splits), len(splits))
+    return out
 
 
 def pull(module: ModuleType, contours: Tensor, splits: list[Split], upstream: Tensor) -> Tensor:
-    """Gradient ``(N, K, 2)`` with respect to `contours` (float64); `upstream` is ``(N, H, W)``."""
+    """Gradient ``(N, K)`` with respect to the x of `contours` (float64); `upstream` is ``(N, H, W)``."""
     vertices, image = contours.numpy(), upstream.contiguous().numpy()
-    out = torch.zeros(contours.shape, dtype=torch.float64)
+    out = torch.zeros(contours.shape[:2], dtype=torch.float64)
     filled = out.numpy()
 
     def run(parts: slice) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Image = NDArray[np.float32] | NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
 
 _TOLERANCE = 1e-12  # of the largest coordinate: nearer than that, two edges lie on each other
 _ROUNDING = 1e-11  # of a sum over a row: so near to 0 or 1, it is meant to be 0 or 1
@@ -26,45 +27,28 @@ _ROUNDING = 1e-11  # of a sum over a row: so near to 0 or 1, it is meant to be 0
 
 @_kernel
 def split(contours: Floats, even_odd: bool) -> tuple[Ints, Ints, Floats]:
-    """Cut all edges where they meet others; see `SubEdges` for the three results."""
+    """Cut edges where the mask's jump across them changes; see `SubEdges` for the three results."""
     polygons, count, _ = contours.shape
     ends = np.empty(polygons, np.int64)
-    edges = np.empty(polygons * count + 8, np.int64)
-    spans = np.empty((polygons * count + 8, 3), np.float64)
-    cuts = np.empty(3 * count + 2, np.float64)
+    edges = np.empty(2 * polygons * count, np.int64)
+    spans = np.empty((2 * polygons * count, 3), np.float64)
     filled = 0
     for polygon in range(polygons):
         contour = contours[polygon]
         scale = 1.0
         for k in range(count):
             scale = max(scale, abs(contour[k, 0]), abs(contour[k, 1]))
-        near = scale * _TOLERANCE
-        simple = _is_simple(contour, 4 * near)
-        orientation = _orientation(contour)
-        for edge in range(count):
-            _, _, dy, dx = _edge(contour, edge)
-            length = math.hypot(dy, dx)
-            pieces = 1
-            cuts[0], cuts[1] = 0.0, 1.0
-            if not simple:
-                if length <= 4 * near:
-                    continue
-                pieces = _cut(contour, edge, 4 * near, cuts) - 1
-            for piece in range(pieces):
-                start, stop = cuts[piece], cuts[piece + 1]
-                weight = orientation
-                if not simple:
-                    if (stop - start) * length <= 4 * near:
-                        continue
-                    weight = _weight(contour, edge, 0.5 * (start + stop), near, even_odd)
-                if weight == 0.0:
-                    continue
-                if filled == len(edges):
-                    edges = np.concatenate((edges, np.empty_like(edges)))
-                    spans = np.concatenate((spans, np.empty_like(spans)))
-                edges[filled] = edge
-                spans[filled, 0], spans[filled, 1], spans[filled, 2] = start, stop, weight
-                filled += 1
+        if _is_simple(contour, 4 * _TOLERANCE * scale):
+            some_edges, some_spans = _whole(contour)
+        else:
+            some_edges, some_spans = _cut(contour, _TOLERANCE * scale, even_odd)
+        more = len(some_edges)
+        while filled + more > len(edges):
+            edges = np.concatenate((edges, np.empty_like(edges)))
+            spans = np.concatenate((spans, np.empty_like(spans)))
+        edges[filled : filled + more] = some_edges
+        spans[filled : filled + more] = some_spans
+        filled += more
         ends[polygon] = filled
     return ends, edges[:filled].copy(), spans[:filled].copy()
 
@@ -108,7 +92,7 @@ def cover(contours: Floats, ends: Ints, edges: Ints, spans: Floats, out: Image) 
 
 @_kernel
 def pull(contours: Floats, ends: Ints, edges: Ints, spans: Floats, upstream: Image, out: Floats) -> None:
-    """Add the gradient with respect to the vertices to `out` ``(polygons, K, 2)``."""
+    """Add the gradient with respect to the vertices' x to `out` ``(polygons, K)``."""
     polygons, height, width = upstream.shape
     count = contours.shape[1]
     cuts = np.empty(height + width + 4, np.float64)
@@ -123,19 +107,15 @@ def pull(contours: Floats, ends: Ints, edges: Ints, spans: Floats, upstream: Ima
             first, second = 0.0, 0.0
             for piece in range(pieces):
                 middle = 0.5 * (cuts[piece] + cuts[piece + 1])
-                y, x = ay + middle * dy, ax + middle * dx
-                # Below and right of the piece, and above and left of it: the same pixel, unless the piece
-                # runs along the boundary of two, of which each counts half.
-                value = 0.5 * _value(image, math.floor(y), math.floor(x))
-                value += 0.5 * _value(image, math.ceil(y) - 1, math.ceil(x) - 1)
+                row, x = math.floor(ay + middle * dy), ax + middle * dx
+                # Right and left of the piece: the same pixel, unless it runs along the boundary of two, of
+                # which each counts half.
+                value = 0.5 * (_value(image, row, math.floor(x)) + _value(image, row, math.ceil(x) - 1))
                 value *= cuts[piece + 1] - cuts[piece]
                 first += value * (1.0 - middle)
                 second += value * middle
-            after = edge + 1 if edge + 1 < count else 0
-            out[polygon, edge, 0] += weight * dx * first
-            out[polygon, edge, 1] -= weight * dy * first
-            out[polygon, after, 0] += weight * dx * second
-            out[polygon, after, 1] -= weight * dy * second
+            out[polygon, edge] -= weight * dy * first
+            out[polygon, edge + 1 if edge + 1 < count else 0] -= weight * dy * second
         begin = ends[polygon]
 
 
@@ -155,14 +135,19 @@ def _edge(contour: Floats, edge: int) -> tuple[float, float, float, float]:
 
 
 @_kernel
-def _orientation(contour: Floats) -> float:
-    """The winding number, 1 or -1, inside a simple polygon."""
+def _whole(contour: Floats) -> tuple[Ints, Floats]:
+    """All edges of a simple polygon: what is inside it, it winds around once, this way or the other."""
+    count = len(contour)
+    edges, spans = np.empty(count, np.int64), np.empty((count, 3), np.float64)
     twice = 0.0
     oy, ox = contour[0, 0], contour[0, 1]
-    for edge in range(len(contour)):
+    for edge in range(count):
         ay, ax, dy, dx = _edge(contour, edge)
         twice += (ay - oy) * dx - (ax - ox) * dy
-    return 1.0 if twice > 0.0 else -1.0
+        edges[edge] = edge
+        spans[edge, 0], spans[edge, 1] = 0.0, 1.0
+    spans[:, 2] = 1.0 if twice > 0.0 else -1.0
+    return edges, spans
 
 
 @_kernel
@@ -199,68 +184,135 @@ def _is_simple(contour: Floats, near: float) -> bool:
 
 
 @_kernel
-def _cut(contour: Floats, edge: int, near: float, cuts: Floats) -> int:
-    """Where along `edge`, from 0 to 1, it crosses others or their ends touch it: sorted into `cuts`."""
-    ay, ax, dy, dx = _edge(contour, edge)
-    square = dy * dy + dx * dx
-    margin = near * math.sqrt(square)
-    by, bx = ay + dy, ax + dx
-    cuts[0], cuts[1] = 0.0, 1.0
-    filled = 2
-    for other in range(len(contour)):
-        cy, cx, ey, ex = _edge(contour, other)
-        other_margin = near * math.hypot(ey, ex)
-        if other == edge or other_margin <= near * near:
+def _cut(contour: Floats, near: float, even_odd: bool) -> tuple[Ints, Floats]:
+    """Edges of a polygon, cut where the mask's jump across them changes, level by level."""
+    count = len(contour)
+    edges, spans = np.empty(4 * count, np.int64), np.empty((4 * count, 3), np.float64)
+    filled = 0
+    levels = _levels(contour)
+    active, met, slope = np.empty(count, np.int64), np.empty(count), np.empty(count)
+    listed = np.zeros(count, np.bool_)
+    pending = np.zeros((count, 3), np.float64)  # the last part of each edge: from, to (y), weight
+    number = 0
+    for level in range(len(levels) - 1):
+        low, high = levels[level], levels[level + 1]
+        if low == high:
             continue
-        # Signed areas: of the other's ends beside this edge, and of this one's ends beside the other.
-        one, two = dy * (cx - ax) - dx * (cy - ay), dy * (cx + ex - ax) - dx * (cy + ey - ay)
-        if min(one, two) > margin or max(one, two) < -margin:
-            continue
-        if abs(one) <= margin:
-            along = ((cy - ay) * dy + (cx - ax) * dx) / square
-            if 0.0 < along < 1.0:
-                cuts[filled] = along
-                filled += 1
-        if abs(two) <= margin:
-            along = ((cy + ey - ay) * dy + (cx + ex - ax) * dx) / square
-            if 0.0 < along < 1.0:
-                cuts[filled] = along
-                filled += 1
-        three, four = ey * (ax - cx) - ex * (ay - cy), ey * (bx - cx) - ex * (by - cy)
-        if one * two < 0.0 and three * four < 0.0:
-            cuts[filled] = three / (three - four)
-            filled += 1
-    cuts[:filled].sort()
-    return filled
+        number = _activate(contour, low, high, active, number, listed)
+        _sort(contour, 0.5 * (low + high), active, number, met, slope)
+        winding, first = 0, 0
+        while first < number:
+            # Edges that lie on each other share the jump.
+            last, turn = first, 0
+            while True:
+                turn += 1 if _edge(contour, active[last])[2] > 0.0 else -1
+                last += 1
+                if last == number or met[last] - met[last - 1] > near * math.hypot(1.0, slope[last]):
+                    break
+            change = _inside(winding + turn, even_odd) - _inside(winding, even_odd)
+            weight = change / turn if turn != 0 else 0.0
+            for place in range(first, last):
+                edge = active[place]
+                if pending[edge, 2] == weight and pending[edge, 1] == low:
+                    pending[edge, 1] = high
+                    continue
+                if filled == len(edges):
+                    edges = np.concatenate((edges, np.empty_like(edges)))
+                    spans = np.concatenate((spans, np.empty_like(spans)))
+                filled += _close(contour, edge, pending, edges, spans, filled)
+                pending[edge, 0], pending[edge, 1], pending[edge, 2] = low, high, weight
+            winding += turn
+            first = last
+    if filled + count > len(edges):
+        edges = np.concatenate((edges, np.empty(count, np.int64)))
+        spans = np.concatenate((spans, np.empty((count, 3))))
+    for edge in range(count):
+        filled += _close(contour, edge, pending, edges, spans, filled)
+    return edges[:filled], spans[:filled]
 
 
 @_kernel
-def _weight(contour: Floats, edge: int, at: float, near: float, even_odd: bool) -> float:
-    """How much of the mask's jump across `edge` at the place `at` is due to a winding number of one."""
-    ay, ax, dy, dx = _edge(contour, edge)
-    flat = abs(dx) > abs(dy)  # the ray goes across: along y beside a flat edge, else along x
-    along, across = (1, 0) if flat else (0, 1)
-    level, place = (ax + at * dx, ay + at * dy) if flat else (ay + at * dy, ax + at * dx)
-    before, jump = 0, 0
-    for other in range(len(contour)):
-        after = other + 1 if other + 1 < len(contour) else 0
-        start, stop = contour[other, along], contour[after, along]
-        if other == edge:
-            jump += 1 if stop > start else -1
-            continue
-        if (start <= level) == (stop <= level):
-            continue
-        share = (level - start) / (stop - start)
-        meets = contour[other, across] + share * (contour[after, across] - contour[other, across])
-        if meets < place - near:
-            before += 1 if stop > start else -1
-        elif meets <= place + near:
-            jump += 1 if stop > start else -1
-    if jump == 0:
-        return 0.0
-    # A turn from y to x changes the sense of rotation, hence the sign of both numbers and of the weight.
-    change = _inside(before + jump, even_odd) - _inside(before, even_odd)
-    return -change / jump if flat else change / jump
+def _levels(contour: Floats) -> Floats:
+    """All y at which an edge ends or two edges cross, sorted: in between, no order along x changes."""
+    count = len(contour)
+    levels = np.empty(4 * count, np.float64)
+    levels[:count] = contour[:, 0]
+    filled = count
+    for i in range(count):
+        ay, ax, dy, dx = _edge(contour, i)
+        by, bx = ay + dy, ax + dx
+        for j in range(i + 2, count if i > 0 else count - 1):
+            cy, cx, ey, ex = _edge(contour, j)
+            low, high = max(min(ay, by), min(cy, cy + ey)), min(max(ay, by), max(cy, cy + ey))
+            if low >= high:
+                continue
+            one, two = dy * (cx - ax) - dx * (cy - ay), dy * (cx + ex - ax) - dx * (cy + ey - ay)
+            if (one > 0.0) == (two > 0.0):
+                continue
+            one, two = ey * (ax - cx) - ex * (ay - cy), ey * (bx - cx) - ex * (by - cy)
+            if (one > 0.0) == (two > 0.0):
+                continue
+            if filled == len(levels):
+                levels = np.concatenate((levels, np.empty_like(levels)))
+            levels[filled] = min(max(ay + dy * (one / (one - two)), low), high)
+            filled += 1
+    levels = levels[:filled]
+    levels.sort()
+    return levels
+
+
+@_kernel
+def _activate(contour: Floats, low: float, high: float, active: Ints, number: int, listed: Flags) -> int:
+    """Replace the edges between two levels by those between the next two; return how many."""
+    kept = 0
+    for place in range(number):
+        edge = active[place]
+        after = edge + 1 if edge + 1 < len(contour) else 0
+        if max(contour[edge, 0], contour[after, 0]) >= high:
+            active[kept] = edge
+            kept += 1
+        else:
+            listed[edge] = False
+    for edge in range(len(contour)):
+        after = edge + 1 if edge + 1 < len(contour) else 0
+        ay, by = contour[edge, 0], contour[after, 0]
+        if not listed[edge] and min(ay, by) <= low and max(ay, by) >= high:
+            listed[edge] = True
+            active[kept] = edge
+            kept += 1
+    return kept
+
+
+@_kernel
+def _sort(contour: Floats, y: float, active: Ints, number: int, met: Floats, slope: Floats) -> None:
+    """Sort edges by the x at which they meet the line at y; they come in the order of the line before."""
+    for place in range(number):
+        edge = active[place]
+        ay, ax, dy, dx = _edge(contour, edge)
+        tilt = dx / dy
+        x = ax + (y - ay) * tilt
+        back = place
+        while back > 0 and met[back - 1] > x:
+            met[back], slope[back], active[back] = met[back - 1], slope[back - 1], active[back - 1]
+            back -= 1
+        met[back], slope[back], active[back] = x, tilt, edge
+
+
+@_kernel
+def _close(contour: Floats, edge: int, pending: Floats, edges: Ints, spans: Floats, filled: int) -> int:
+    """Write the last part of an edge, if the mask ends there; return how many were written."""
+    weight = pending[edge, 2]
+    if weight == 0.0:
+        return 0
+    ay, _, dy, _ = _edge(contour, edge)
+    one, two = (pending[edge, 0] - ay) / dy, (pending[edge, 1] - ay) / dy
+    edges[filled] = edge
+    spans[filled, 0], spans[filled, 1], spans[filled, 2] = (
+        max(min(one, two), 0.0),
+        min(max(one, two), 1.0),
+        weight,
+    )
+    return 1
 
 
 @_kernel

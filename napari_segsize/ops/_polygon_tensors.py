@@ -1,13 +1,17 @@
 """Exact area coverage of polygons, and its gradient, on any device.
 
-1. `split`: every edge is cut where it meets other edges of its polygon. Between two cuts, the winding numbers
-   left and right of it are constant, and so is the jump of the mask across it. The jump over the edge's own
-   turn is its *weight*: 1 or -1 on the outline of a simple polygon, 0 where an edge lies inside the mask.
+1. `split`: a polygon that crosses itself is cut into levels, at every y at which an edge ends or two edges
+   cross. Within a level the edges, sorted along x, do not change their order, and a walk along x knows the
+   winding number before and after each. The jump of the mask there, over the edge's own turn, is its
+   *weight*: 1 or -1 on the outline, 0 where an edge lies inside the mask. The jumps of a level add up to 0
+   whatever the rounding, so that mistaking edges that nearly coincide for each other costs nothing. A simple
+   polygon needs no cutting: the weight of all its edges is its sense of rotation.
 2. `cover`: a piece of edge inside one pixel, of height dy, adds its weight times dy times the share of the
    pixel's width right of it to that pixel, and weight times dy to all pixels further right: two entries in a
    table of row sums, then one running sum along every row. Memory: the pixels near edges, and the masks.
-3. `pull`: moving a piece by d along its normal moves weight times length times d of area across it. Points
-   where edges cross need no term: the area at stake there is of second order.
+3. `pull`: moving a piece by d along x moves weight times dy times d of area across it. Points where edges
+   cross need no term: the area at stake there is of second order. The gradient in y is that in x of the
+   transposed picture, with levels of its own: edges along x have no weight in the others.
 
 Contours are moved by half a pixel: pixel ``(r, c)`` is the square ``[r, r + 1] x [c, c + 1]``.
 """
@@ -43,29 +47,25 @@ class Pieces(NamedTuple):
 
 
 def split(contours: Tensor, even_odd: bool) -> SubEdges:
-    """Cut all edges where they meet others, and weigh the parts."""
-    polygons, count = contours.shape[:2]
+    """Cut edges where the mask's jump across them may change, and weigh the parts."""
+    count = contours.shape[1]
     near = _TOLERANCE * contours.abs().amax((1, 2)).clamp(min=1)  # (N,)
-    every = torch.arange(polygons * count, device=contours.device)
-    meets = torch.cat(
-        [every.bool()[:0], *(_meets(contours, block, 4 * near) for block in _blocks(every, count))]
-    )
-    simple = ~meets.reshape(polygons, count).any(1)
+    every = torch.arange(len(contours) * count, device=contours.device)
+    meets = [every.bool()[:0], *(_meets(contours, block, 4 * near) for block in _blocks(every, count))]
+    simple = ~torch.cat(meets).reshape(len(contours), count).any(1)
     whole = every[simple.repeat_interleave(count)]
     y, x = (contours - contours[:, :1]).unbind(-1)
     twice_area = (y * x.roll(-1, 1) - x * y.roll(-1, 1)).sum(1)
-    whole_weight = torch.where(twice_area > 0, 1.0, -1.0).to(contours)[whole // count]
-    edge, start, stop = [whole], [torch.zeros_like(whole_weight)], [torch.ones_like(whole_weight)]
-    weight = [whole_weight]
-    for block in _blocks(every[~simple.repeat_interleave(count)], 3 * count):
-        parts = _cut(contours, block, 4 * near)
-        for part in _blocks(torch.arange(len(parts[0]), device=contours.device), count):
-            edge_, start_, stop_ = (each[part] for each in parts)
-            weight_ = _weight(contours, edge_, (start_ + stop_) / 2, near, even_odd)
-            for some, more in ((edge, edge_), (start, start_), (stop, stop_), (weight, weight_)):
-                some.append(more[weight_ != 0])
-    edges = torch.cat(edge)
-    return SubEdges(edges // count, edges % count, torch.cat(start), torch.cat(stop), torch.cat(weight))
+    weight = torch.where(twice_area > 0, 1.0, -1.0).to(contours)[whole // count]
+    parts = [
+        SubEdges(whole // count, whole % count, torch.zeros_like(weight), torch.ones_like(weight), weight)
+    ]
+    polygon, low, high = _levels(contours, (~simple).nonzero()[:, 0])
+    parts += [
+        _walk(contours, polygon[block], low[block], high[block], near, even_odd)
+        for block in _blocks(torch.arange(len(polygon), device=polygon.device), count)
+    ]
+    return SubEdges(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
 
 def cover(contours: Tensor, subs: SubEdges, pieces: Pieces, shape: tuple[int, int]) -> Tensor:
@@ -87,23 +87,21 @@ def cover(contours: Tensor, subs: SubEdges, pieces: Pieces, shape: tuple[int, in
 
 
 def pull(contours: Tensor, subs: SubEdges, pieces: Pieces, upstream: Tensor) -> Tensor:
-    """Gradient with respect to the vertices ``(N, K, 2)``; `upstream` is ``(N, H, W)``."""
+    """Gradient with respect to the vertices' x ``(N, K)``; `upstream` is ``(N, H, W)``."""
     count = contours.shape[1]
-    edge = (subs.polygon * count + subs.edge)[pieces.sub]
-    start, way = _edges(contours, subs.polygon, subs.edge)
-    start, way = start[pieces.sub], way[pieces.sub]
-    middle = ((pieces.start + pieces.stop) / 2)[:, None]
-    at = start + middle * way
-    # Below and right of the piece, and above and left of it: the same pixel, unless the piece runs along the
-    # boundary of two, of which each counts half.
-    polygon = subs.polygon[pieces.sub]
-    value = _values(upstream, polygon, at.floor()) + _values(upstream, polygon, at.ceil() - 1)
-    value = value / 2 * (pieces.stop - pieces.start) * subs.weight[pieces.sub]
-    normal = value[:, None] * torch.stack([way[:, 1], -way[:, 0]], 1)
-    after = torch.where(edge % count == count - 1, edge + 1 - count, edge + 1)
-    out = torch.zeros_like(contours).reshape(-1, 2)
-    out.index_add_(0, edge, normal * (1 - middle)).index_add_(0, after, normal * middle)
-    return out.reshape(contours.shape)
+    polygon, edge = subs.polygon[pieces.sub], subs.edge[pieces.sub]
+    start, way = _edges(contours, polygon, edge)
+    middle = (pieces.start + pieces.stop) / 2
+    row, x = (start + middle[:, None] * way).unbind(-1)
+    row = row.floor().clamp(0, upstream.shape[1] - 1).long()
+    # Right and left of the piece: the same pixel, unless it runs along the boundary of two, of which each
+    # counts half.
+    value = _values(upstream, polygon, row, x.floor()) + _values(upstream, polygon, row, x.ceil() - 1)
+    value = value / 2 * (pieces.stop - pieces.start) * subs.weight[pieces.sub] * way[:, 0]
+    out = torch.zeros_like(contours[..., 0]).flatten()
+    out.index_add_(0, polygon * count + edge, value * (middle - 1))
+    out.index_add_(0, polygon * count + (edge + 1) % count, -value * middle)
+    return out.reshape(contours.shape[:2])
 
 
 def cut_at_pixels(contours: Tensor, subs: SubEdges, shape: tuple[int, int]) -> Pieces:
@@ -146,12 +144,10 @@ def _blocks(items: Tensor, partners: int) -> list[Tensor]:
     return [items[begin : begin + step] for begin in range(0, len(items), step)]
 
 
-def _values(image: Tensor, polygon: Tensor, pixel: Tensor) -> Tensor:
-    """Values of ``(N, H, W)`` at ``(P, 2)``, 0 outside."""
-    size = pixel.new_tensor(image.shape[1:])
-    inside = ((pixel >= 0) & (pixel < size)).all(1)
-    row, column = torch.where(inside[:, None], pixel, 0).long().unbind(1)
-    return torch.where(inside, image[polygon, row, column], 0)
+def _values(image: Tensor, polygon: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """Values ``(P,)`` of ``(N, H, W)``, 0 beside the image."""
+    inside = (column >= 0) & (column < image.shape[2])
+    return torch.where(inside, image[polygon, row, torch.where(inside, column, 0).long()], 0)
 
 
 class _Pairs(NamedTuple):
@@ -210,60 +206,57 @@ def _one_side(one: Tensor, two: Tensor, margin: Tensor) -> Tensor:
     return (torch.minimum(one, two) > margin) | (torch.maximum(one, two) < -margin)
 
 
-def _cut(contours: Tensor, block: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Parts of a block of edges between the places where they cross others or others' ends touch them."""
+def _levels(contours: Tensor, polygons: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Parts of some polygons between the y at which edges end or cross: polygon, from, to ``(L,)``."""
     count = contours.shape[1]
-    pairs = _Pairs.of(contours, block)
-    near = near[block // count, None]
-    length, other_length = torch.hypot(pairs.dy, pairs.dx), torch.hypot(pairs.ey, pairs.ex)
-    one, two, three, four = pairs.areas()
-    valid = (pairs.gap != 0) & (other_length > near) & ~_one_side(one, two, near * length)
-    square = length.square()
-    touch = (pairs.cy - pairs.ay) * pairs.dy + (pairs.cx - pairs.ax) * pairs.dx
-    touch_end = touch + pairs.ey * pairs.dy + pairs.ex * pairs.dx
-    crosses = (one * two < 0) & (three * four < 0)
-    places = torch.cat(
-        [
-            torch.where(valid & (one.abs() <= near * length), touch / square, 0),
-            torch.where(valid & (two.abs() <= near * length), touch_end / square, 0),
-            torch.where(valid & crosses, three / (three - four), 0),
-        ],
-        1,
-    )
-    places = torch.cat([torch.zeros_like(length), places.clamp(0, 1), torch.ones_like(length)], 1)
-    places = places.sort(1).values
-    start, stop = places[:, :-1], places[:, 1:]
-    row, column = ((stop - start) * length > near).nonzero(as_tuple=True)
-    return block[row], start[row, column], stop[row, column]
+    edges = (polygons[:, None] * count + torch.arange(count, device=polygons.device)).flatten()
+    found = [(polygons.repeat_interleave(count), contours[polygons][..., 0].flatten())]
+    for block in _blocks(edges, count):
+        pairs = _Pairs.of(contours, block)
+        one, two, three, four = pairs.areas()
+        crosses = (pairs.gap > 1) & (pairs.gap < count - 1)
+        crosses &= ((one > 0) != (two > 0)) & ((three > 0) != (four > 0))
+        y = pairs.ay + pairs.dy * (three / torch.where(crosses, three - four, 1))
+        by, fy = pairs.ay + pairs.dy, pairs.cy + pairs.ey
+        low = torch.maximum(torch.minimum(pairs.ay, by), torch.minimum(pairs.cy, fy))
+        high = torch.minimum(torch.maximum(pairs.ay, by), torch.maximum(pairs.cy, fy))
+        y = torch.minimum(torch.maximum(y, low), high)
+        row, column = crosses.nonzero(as_tuple=True)
+        found.append((block[row] // count, y[row, column]))
+    y, order = torch.cat([each[1] for each in found]).sort()
+    polygon, stable = torch.cat([each[0] for each in found])[order].sort(stable=True)
+    y = y[stable]
+    keep = (polygon[:-1] == polygon[1:]) & (y[:-1] < y[1:])
+    return polygon[:-1][keep], y[:-1][keep], y[1:][keep]
 
 
-def _weight(contours: Tensor, block: Tensor, at: Tensor, near: Tensor, even_odd: bool) -> Tensor:
-    """How much of the mask's jump across edges at the places `at` is due to a winding number of one."""
-    count = contours.shape[1]
-    polygon, edge = block // count, block % count
-    here, after = contours[polygon], contours.roll(-1, 1)[polygon]  # (B, K, 2)
-    start, stop = here[torch.arange(len(block)), edge], after[torch.arange(len(block)), edge]
-    flat = (stop - start)[:, 1].abs() > (stop - start)[:, 0].abs()
-    # The ray goes across: along y beside a flat edge, else along x.
-    here = torch.where(flat[:, None, None], here.flip(-1), here)
-    after = torch.where(flat[:, None, None], after.flip(-1), after)
-    point = start + at[:, None] * (stop - start)
-    level, place = torch.where(flat[:, None], point.flip(-1), point)[:, :, None].unbind(1)  # (B, 1) each
-    own = torch.arange(count, device=block.device) == edge[:, None]
-    straddles = ((here[..., 0] <= level) != (after[..., 0] <= level)) & ~own
-    rise = after[..., 0] - here[..., 0]
-    meets = here[..., 1] + (level - here[..., 0]) / torch.where(straddles, rise, 1) * (
-        after[..., 1] - here[..., 1]
-    )
-    sense = rise.sign()
-    margin = near[polygon, None]
-    before = (sense * (straddles & (meets < place - margin))).sum(1)
-    level_with = straddles & ((meets - place).abs() <= margin)
-    jump = (sense * (level_with | own)).sum(1)
-    # A turn from y to x changes the sense of rotation, hence the sign of both numbers and of the weight.
-    change = _inside(before + jump, even_odd) - _inside(before, even_odd)
-    weight = torch.where(jump != 0, change / torch.where(jump != 0, jump, 1), 0)
-    return torch.where(flat, -weight, weight)
+def _walk(
+    contours: Tensor, polygon: Tensor, low: Tensor, high: Tensor, near: Tensor, even_odd: bool
+) -> SubEdges:
+    """Weigh all edges between two levels ``(L,)``, sorted along x."""
+    ay, ax = contours[polygon].unbind(-1)  # (L, K)
+    by, bx = contours.roll(-1, 1)[polygon].unbind(-1)
+    active = (torch.minimum(ay, by) <= low[:, None]) & (torch.maximum(ay, by) >= high[:, None])
+    rise = torch.where(active, by - ay, 1)
+    slope = torch.where(active, (bx - ax) / rise, 0)
+    met = torch.where(active, ax + ((low + high)[:, None] / 2 - ay) * slope, torch.inf)
+    met, order = met.sort(1)
+    active, slope = active.gather(1, order), slope.gather(1, order)
+    sense = torch.where(active, rise.gather(1, order).sign(), 0)
+    # Edges that lie on each other share the jump.
+    gap = torch.where(active, met, 0).diff(dim=1, prepend=met[:, :1])
+    alone = gap > near[polygon, None] * torch.hypot(torch.ones_like(slope), slope)
+    group = alone.cumsum(1)
+    turns = torch.zeros_like(sense).scatter_add_(1, group, sense)
+    after = turns.cumsum(1)
+    change = _inside(after, even_odd) - _inside(after - turns, even_odd)
+    weight = torch.where(turns != 0, change / torch.where(turns != 0, turns, 1), 0).gather(1, group)
+    level, place = (active & (weight != 0)).nonzero(as_tuple=True)
+    edge = order[level, place]
+    begin, rise = ay[level, edge], rise[level, edge]
+    one, two = (low[level] - begin) / rise, (high[level] - begin) / rise
+    start, stop = torch.minimum(one, two).clamp(min=0), torch.maximum(one, two).clamp(max=1)
+    return SubEdges(polygon[level], edge, start, stop, weight[level, place])
 
 
 def _inside(winding: Tensor, even_odd: bool) -> Tensor:

@@ -152,14 +152,12 @@ class _Coverage(torch.autograd.Function):
         ctx: Any, contours: Tensor, shape: tuple[int, int], even_odd: bool, module: ModuleType | None
     ) -> Tensor:
         shifted = _accurate(contours.detach()).contiguous() + 0.5
-        ctx.module, ctx.dtype = module, contours.dtype
+        parts = _split(shifted, shape, even_odd, module)
         ctx.save_for_backward(shifted)
+        ctx.parts, ctx.even_odd, ctx.module, ctx.dtype = parts, even_odd, module, contours.dtype
         if module is not None:
-            mask, ctx.parts = _polygon_compiled.render(module, shifted, shape, even_odd, contours.dtype)
-            return mask
-        subs = _polygon_tensors.split(shifted, even_odd)
-        pieces = _polygon_tensors.cut_at_pixels(shifted, subs, shape)
-        ctx.parts = subs, pieces
+            return _polygon_compiled.cover(module, shifted, parts, shape, contours.dtype)
+        subs, pieces = parts
         return _polygon_tensors.cover(shifted, subs, pieces, shape).to(contours.dtype)
 
     @staticmethod
@@ -168,9 +166,25 @@ class _Coverage(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, None, None, None
         shifted: Tensor = ctx.saved_tensors[0]
-        if ctx.module is not None:
-            gradient = _polygon_compiled.pull(ctx.module, shifted, ctx.parts, upstream)
-        else:
-            subs, pieces = ctx.parts
-            gradient = _polygon_tensors.pull(shifted, subs, pieces, _accurate(upstream))
-        return gradient.to(ctx.dtype), None, None, None
+        turned, upstream_turned = shifted.flip(-1), upstream.mT
+        shape = upstream_turned.shape[-2], upstream_turned.shape[-1]
+        along_x = _pull(shifted, ctx.parts, upstream, ctx.module)
+        parts = _split(turned, shape, ctx.even_odd, ctx.module)
+        along_y = _pull(turned, parts, upstream_turned, ctx.module)
+        return torch.stack([along_y, along_x], -1).to(ctx.dtype), None, None, None
+
+
+def _split(contours: Tensor, shape: tuple[int, int], even_odd: bool, module: ModuleType | None) -> Any:
+    """What covering and pulling need: parts of edges with their weights."""
+    if module is not None:
+        return _polygon_compiled.split(module, contours, shape[0] * shape[1], even_odd)
+    subs = _polygon_tensors.split(contours, even_odd)
+    return subs, _polygon_tensors.cut_at_pixels(contours, subs, shape)
+
+
+def _pull(contours: Tensor, parts: Any, upstream: Tensor, module: ModuleType | None) -> Tensor:
+    """Gradient ``(N, K)`` with respect to x."""
+    if module is not None:
+        return _polygon_compiled.pull(module, contours, parts, upstream)
+    subs, pieces = parts
+    return _polygon_tensors.pull(contours, subs, pieces, _accurate(upstream))
