@@ -1,4 +1,4 @@
-"""Commands that bring sizes and masks in and out, as tables and label images."""
+"""Commands that bring sizes, masks and contours in and out, as files of other programs."""
 
 # typer reads the annotations when the commands are made, hence no `from __future__ import annotations` here.
 
@@ -12,12 +12,13 @@ from ..errors import SegsizeError
 from .command import ProjectPath, command
 
 if TYPE_CHECKING:
-    from ..project import ImageRecord
+    from ..project import Project
     from .output import Output
 
-__all__ = ["export_masks", "export_sizes", "import_masks", "import_sizes"]
+__all__ = [
+    "export_contours", "export_masks", "export_sizes", "import_contours", "import_masks", "import_sizes",
+]  # fmt: skip
 
-_ENDINGS = {".gz", ".nii", ".ome", ".png", ".tif", ".tiff", ".zarr"}
 Table = Annotated[Path, typer.Argument(metavar="CSV", help="table image,slice,object,y,x,size,unit")]
 Labels = Annotated[
     list[Path],
@@ -67,10 +68,11 @@ def import_masks(
     """Read masks from label images (TIFF, PNG, NIfTI, zarr)."""
     from ..project import Project
     from ..project.exchange import import_labels
+    from ..project.naming import image_of_file
 
     with Project.open(project) as opened:
         images = opened.images()
-        pairs = [(file, _image_of(file, images)) for file in _files(files)]
+        pairs = [(file, image_of_file(file, images)) for file in _files(files)]
         for file, image in pairs:
             planes = import_labels(opened, image.id, file, empty=empty)
             values = {"file": file, "image": image.name, "planes": planes}
@@ -88,16 +90,90 @@ def export_masks(
     """Write all masks as label images (TIFF)."""
     from ..project import Project
     from ..project.exchange import export_labels
+    from ..project.naming import file_stem
 
     with Project.open(project) as opened:
         painted = {said.plane.image for said in opened.annotations() if said.mask is not None}
         for image in opened.images():
             if image.id in painted:
                 folder.mkdir(parents=True, exist_ok=True)
-                file = folder / f"{_stem(image.name)}.tif"
+                file = folder / f"{file_stem(image.name)}.tif"
                 planes = export_labels(opened, image.id, file)
                 values = {"file": file, "image": image.name, "planes": planes}
                 out.result("export-masks", values, f"{file}: {planes} masks")
+
+
+@command()
+def import_contours(
+    out: "Output",
+    project: ProjectPath,
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE…",
+            help="label images, COCO (.json), GeoJSON, ImageJ ROIs (.zip, .roi), tables (.csv), or folders",
+        ),
+    ],
+    image: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="image they are of [default: the one each file, or its name, says]"
+        ),
+    ] = "",
+) -> None:
+    """Read outlines of objects, in the format that the ending of each file says."""
+    from ..project import Project
+    from ..project.contour_files import import_contours
+
+    with Project.open(project) as opened:
+        number = _number(opened, image) if image else None
+        for file in files:
+            read = import_contours(opened, file, image=number)
+            values = {"file": file, "contours": read.contours, "notices": read.notices}
+            text = f"{file}: {read.contours} contours; the project now has {opened.counts().contours}."
+            out.result("import-contours", values, "\n".join((text, *read.notices)))
+
+
+@command()
+def export_contours(
+    out: "Output",
+    project: ProjectPath,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="ends in .tif (labels), .json (COCO), .geojson (QuPath), .zip (ImageJ ROIs) or .csv; "
+            "or a folder, which gets one file for each image with contours",
+        ),
+    ],
+    format: Annotated[
+        str, typer.Option(metavar="ENDING", help="for a folder: tif, json, geojson, zip or csv")
+    ] = "",
+    image: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="only this one; can be repeated")
+    ] = None,
+) -> None:
+    """Write the accepted outlines of objects, in the format that the ending of the file says."""
+    from ..project import Project
+    from ..project.contour_files import export_contours
+
+    with Project.open(project) as opened:
+        numbers = [_number(opened, name) for name in image] if image else None
+        written = export_contours(opened, file, images=numbers, format=format)
+        values = {"files": written.files, "contours": written.contours, "notices": written.notices}
+        files = file if written.files == (file,) else f"{file}, {len(written.files)} files"
+        text = f"{files}: {written.contours} contours."
+        out.result("export-contours", values, "\n".join((text, *written.notices)))
+
+
+def _number(project: "Project", name: str) -> int:
+    """Number of the image of a name, path or file name."""
+    from ..project.naming import image_called, names_of_images
+
+    try:
+        return image_called(name, names_of_images(project.images())).id
+    except SegsizeError as error:
+        raise SegsizeError(f"--image: {error}") from error
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -107,27 +183,3 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
             yield from sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
         else:
             yield path
-
-
-def _image_of(file: Path, images: "Sequence[ImageRecord]") -> "ImageRecord":
-    """The image a label image belongs to: of its name, else of the longest name that its own begins with."""
-    name = _stem(file.name)
-    named = [image for image in images if name in (image.name, _stem(image.name))]
-    if not named:
-        starts = [image for image in images if name.startswith(_stem(image.name))]
-        longest = max((len(_stem(image.name)) for image in starts), default=0)
-        named = [image for image in starts if len(_stem(image.name)) == longest]
-    if len(named) != 1:
-        found = "several images have" if named else "no image has"
-        raise SegsizeError(
-            f"{file.name}: expected the name of one image of the project, possibly with something behind it "
-            f"(brain7_mask.tif for brain7.tif), but {found} such a name. Nothing was read; rename the file."
-        )
-    return named[0]
-
-
-def _stem(name: str) -> str:
-    """The name without the endings of image files: ``a.nii.gz`` is ``a``, and ``a.1.tif`` is ``a.1``."""
-    while Path(name).suffix.lower() in _ENDINGS:
-        name = Path(name).stem
-    return name

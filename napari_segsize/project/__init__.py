@@ -1,10 +1,11 @@
 """What the user has said: sizes, places, contours, masks, in a file that is always on disk. No torch, no Qt.
 
 `annotation` holds the frozen values and `sizes` what a size is; `project` has the verbs (`Project`), those
-that annotate in `ledger`; `exchange` reads and writes other programs' files. Under the verbs: `checks`,
-`rings` (what may be said), `outlines` (rings to pixels and back), `store`, `tables`, `migrations` (the SQLite
-file), `history` (append-only, undo), `survey` (looking at everything), `gallery` (image rows and pixels),
-`images`, `formats`, `arrays` (image files); `fingerprint`, `splits`, `trained`.
+that annotate in `ledger`; `exchange` and `contour_files` read and write other programs' files (`csv_lines`,
+`naming`). Under the verbs: `checks`, `rings` (what may be said), `outlines` (rings and pixels), `store`,
+`tables`, `migrations` (the SQLite file), `history` (append-only, undo), `survey` (looking at everything),
+`gallery` (image rows and pixels), `images`, `formats`, `arrays` (image files); `fingerprint`, `splits`,
+`trained`.
 """
 
 from __future__ import annotations

@@ -1,21 +1,22 @@
-"""Annotations to and from other programs: ``sizes.csv`` here, label images in `label_images`."""
+"""Annotations to and from other programs: ``sizes.csv`` here, label images in `label_images`.
+
+Outlines are in `contour_files`.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import ImageRecord, PlaneRef
-from napari_segsize.project.images import plain_name
+from napari_segsize.project.csv_lines import read_lines, read_number, read_slice, refusal
 from napari_segsize.project.label_images import export_labels, import_labels, read_labels, write_labels
+from napari_segsize.project.naming import generated_name, image_called, names_of_images
 from napari_segsize.project.sizes import ParsedSize, parse_size
 from napari_segsize.project.writing import replacing, told
 
@@ -36,8 +37,6 @@ __all__ = [
 
 COLUMNS = ("image", "slice", "object", "y", "x", "size", "unit")
 _REQUIRED = ("image", "size")
-_NAMESPACE = uuid.UUID("7f0c9c0e-6d0c-4f0a-9a57-2f6f1f3f5c11")
-_SHOWN = 10  # bad rows named in one message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +103,7 @@ def read_sizes_csv(project: Project, file: str | Path) -> int:
         Names the first bad rows by line, and what was expected there.
     """
     file = Path(file)
-    lines = _lines(file)
+    lines = read_lines(file, COLUMNS, required=_REQUIRED, decimals=("y", "x", "size"))
     rows, bad = _understood(lines, project.images())
     bad += _repeated(rows)
     if not bad:
@@ -122,62 +121,21 @@ def read_sizes_csv(project: Project, file: str | Path) -> int:
                     raise SegsizeError(f"{file.name}, line {row.line}: {error} Nothing was read.") from error
         return len(rows)
     bad.sort()
-    more = f" (and {len(bad) - _SHOWN} more)" if len(bad) > _SHOWN else ""
-    told_of = " ".join(f"Line {line}: {what}" for line, what in bad[:_SHOWN])
-    raise SegsizeError(f"{file.name} was not read, because of {len(bad)} bad rows{more}. {told_of}")
-
-
-def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a table with their line numbers, decimal points where the file had commas."""
-    with told(file):
-        try:
-            text = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise SegsizeError(f"{file.name} is not text in UTF-8: save it as CSV (UTF-8).") from error
-    header = text.partition("\n")[0]
-    semicolons = header.count(";") > header.count(",")
-    table = csv.reader(io.StringIO(text, newline=""), delimiter=";" if semicolons else ",")
-    try:
-        names = [name.strip().lower() for name in next(table, [])]
-        missing = [name for name in _REQUIRED if name not in names]
-        if missing:
-            raise SegsizeError(
-                f"{file.name} has no column {' and no column '.join(missing)}: expected a first line such as "
-                f"{','.join(COLUMNS)}, got {header.strip()!r}."
-            )
-        lines = []
-        for fields in table:
-            if any(field.strip() for field in fields):
-                row = dict(zip(names, (field.strip() for field in fields), strict=False))
-                if semicolons:
-                    row.update(
-                        {name: row[name].replace(",", ".") for name in ("y", "x", "size") if name in row}
-                    )
-                lines.append((table.line_num, row))
-    except csv.Error as error:
-        raise SegsizeError(
-            f"{file.name}, line {table.line_num}: not a table ({error}); save it as CSV."
-        ) from error
-    return lines
+    raise refusal(file, [f"Line {line}: {what}" for line, what in bad], "rows")
 
 
 def _understood(
     lines: Sequence[tuple[int, Mapping[str, str]]], images: Sequence[ImageRecord]
 ) -> tuple[list[_Row], list[tuple[int, str]]]:
     """Rows that can be written, and what is wrong with the others."""
-    known: dict[str, ImageRecord | None] = {}
-    for record in images:
-        path = Path(record.path)
-        for alias in {record.path, path.name, plain_name(path)}:
-            known[alias] = None if alias in known else record  # None: more than one image is called so
-    known.update({record.name: record for record in images})
+    known = names_of_images(images)
     rows: list[_Row] = []
     bad: list[tuple[int, str]] = []
     seen: Counter[object] = Counter()
     for line, fields in lines:
         try:
-            record = _image(fields.get("image", ""), known)
-            plane = PlaneRef(record.id, _slice(fields.get("slice", ""), record))
+            record = image_called(fields.get("image", ""), known)
+            plane = PlaneRef(record.id, read_slice(fields.get("slice", ""), record))
             centre = _centre(fields.get("y", ""), fields.get("x", ""), record)
             size = parse_size(
                 fields.get("size", ""),
@@ -193,8 +151,7 @@ def _understood(
         place = (plane, centre)
         name = fields.get("object", "")
         if not name:  # the same for the same row, whenever it is read
-            where = f"{record.sha256}/{plane.slice}/{centre}/{seen[place]}"
-            name = uuid.uuid5(_NAMESPACE, where).hex
+            name = generated_name(record.sha256, plane.slice, centre, seen[place])
             seen[place] += 1
         rows.append(_Row(line=line, plane=plane, object=name, centre=centre, size=size))
     return rows, bad
@@ -216,42 +173,14 @@ def _repeated(rows: Sequence[_Row]) -> list[tuple[int, str]]:
     return bad
 
 
-def _image(name: str, known: Mapping[str, ImageRecord | None]) -> ImageRecord:
-    if name not in known:
-        raise SegsizeError(f"the project has no image {name!r}; expected a name of its list of images.")
-    record = known[name]
-    if record is None:
-        raise SegsizeError(
-            f"several images are called {name!r}; expected a name of the project's list of images."
-        )
-    return record
-
-
-def _slice(text: str, record: ImageRecord) -> int:
-    number = _number(text or "0", "slice")
-    if number != int(number) or not 0 <= number < record.planes:
-        raise SegsizeError(f"slice: expected a whole number from 0 to {record.planes - 1}, got {text!r}.")
-    return int(number)
-
-
 def _centre(y: str, x: str, record: ImageRecord) -> tuple[float, float] | None:
     if not y and not x:
         return None
     if not (y and x):
         raise SegsizeError(f"y and x: expected both or neither, got y={y!r}, x={x!r}.")
-    centre = _number(y, "y"), _number(x, "x")
+    centre = read_number(y, "y"), read_number(x, "x")
     if not all(-0.5 <= value <= side - 0.5 for value, side in zip(centre, record.shape, strict=True)):
         raise SegsizeError(
             f"the place {centre} lies outside the image of {record.height} x {record.width} px."
         )
     return centre
-
-
-def _number(text: str, column: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not np.isfinite(number):
-        raise SegsizeError(f"{column}: expected a number, got {text!r}.")
-    return number

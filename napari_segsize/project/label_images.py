@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +29,7 @@ def write_labels(
     *,
     spacing: Sequence[float] = (1.0, 1.0, 1.0),
     unit: str = PIXEL,
+    description: Mapping[str, Any] | None = None,
 ) -> None:
     """Write labels, (planes, H, W) or (H, W), as a compressed int32 TIFF; one plane is written as (H, W).
 
@@ -36,6 +37,8 @@ def write_labels(
     ----------
     spacing : (z, y, x) floats
         Size of a pixel in `unit`; goes into the file.
+    description : mapping, optional
+        More to say about the image, as JSON in the file's description.
     """
     import tifffile
 
@@ -57,6 +60,7 @@ def write_labels(
                 "axes": "ZYX"[-whole.ndim :],
                 "spacing": [float(side) for side in spacing],
                 "unit": unit,
+                **(description or {}),
             },
         )
 
