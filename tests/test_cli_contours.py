@@ -1,4 +1,4 @@
-"""Contours without a window: `evolve`, the training of the network behind it, and what the others say of it."""
+"""Contours without a window: `evolve`, the training of the network behind it, and what others say of it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def folder(tmp_path) -> Path:
     """Two images of three discs, of which one is outlined, one clicked and one stamped."""
     with Project.create(tmp_path / "discs") as made:
         for seed, split in enumerate(("train", "validation")):
-            image = made.add_array(f"image {seed}", picture(seed), split=split)
+            image = made.add_array(f"image_{seed}", picture(seed), split=split)
             annotate(made, PlaneRef(image.id))
     return tmp_path / "discs"
 
@@ -181,7 +181,7 @@ def test_out_gets_a_label_image_of_each_plane_with_what_was_accepted_before(segs
     done = segsize(*snake(folder, "--out", tmp_path / "labels", "--json"))
     files = sorted((tmp_path / "labels").iterdir())
     assert lines(done)[-1]["files"] == [str(file) for file in files]
-    assert [file.name for file in files] == ["0001-image 0-labels.tif", "0002-image 1-labels.tif"]
+    assert [file.name for file in files] == ["0001-image_0-labels.tif", "0002-image_1-labels.tif"]
     labels = tifffile.imread(files[0])
     assert (labels.dtype, labels.shape) == (np.int32, SHAPE)
     assert sorted(np.unique(labels)) == [0, 1, 2, 3]
@@ -214,8 +214,8 @@ def test_an_object_that_fails_is_a_sentence_and_the_others_go_on(segsize, folder
     done = segsize(*snake(folder, "--accept"))
     assert done.exit_code == 0
     said = " ".join(done.stderr.split())
-    assert said.count("image 0, the object at (16, 50): ") == 1
-    assert said.count("image 0, the object at (42, 20): ") == 1
+    assert said.count("image_0, the object at (16, 50): ") == 1
+    assert said.count("image_0, the object at (42, 20): ") == 1
     assert "2 of 4 objects outlined" in done.stdout
     assert contours(folder)[2, "clicked"].accepted
 
@@ -253,7 +253,7 @@ def test_what_the_project_refuses_has_failed_and_notices_are_said(segsize, folde
     assert done.exit_code == 0, done.output
     assert [line["object"] for line in lines(done, event="ContourFailed")] == ["stamped"]
     crossed, refused = (line["text"] for line in lines(done, event="Notice"))
-    assert crossed == "image 0, the object at (16, 50): The contour crossed itself."
+    assert crossed == "image_0, the object at (16, 50): The contour crossed itself."
     assert "lies outside the image" in refused
     assert {"contours": 1, "failed": 1, "accepted": 1}.items() <= lines(done)[-1].items()
 
