@@ -1,0 +1,160 @@
+"""Compiled union-find for the CPU: connected parts, and persistence; `napari_segsize.ops.topology` explains.
+
+Every array is one plane or one volume; foreground pixels touch at corners too, background pixels at sides.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Bytes = NDArray[np.uint8]
+    Ints = NDArray[np.int32]
+    Floats = NDArray[np.floating[Any]]
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+logger = logging.getLogger(__name__)
+
+
+def _kernel(function: _Function) -> _Function:
+    """Compile at the first call, and keep the machine code where numba finds a folder to write to."""
+    try:
+        return cast("_Function", njit(nogil=True, error_model="numpy", cache=True)(function))
+    except RuntimeError:  # no folder for the cache
+        logger.info("numba finds no folder for its cache; %s is compiled in every session", function.__name__)
+        return cast("_Function", njit(nogil=True, error_model="numpy")(function))
+
+
+@_kernel
+def _root(parent: Ints, node: int) -> int:
+    while parent[node] != node:
+        parent[node] = parent[parent[node]]
+        node = parent[node]
+    return node
+
+
+@_kernel
+def parts(mask: Bytes, volume: bool) -> tuple[int, int]:
+    """Parts of the foreground, and of the background together with all that lies outside.
+
+    `mask` is ``(depth, height, width)``; a plane has depth 1, and nothing lies in front of it or behind.
+    """
+    depth, height, width = mask.shape
+    outside = depth * height * width
+    parent = np.arange(outside + 1).astype(np.int32)
+    inside, beyond = 0, 1
+    for z in range(depth):
+        for y in range(height):
+            for x in range(width):
+                kind = mask[z, y, x]
+                here = (z * height + y) * width + x
+                if kind:
+                    inside += 1
+                else:
+                    beyond += 1
+                    edge = y == 0 or x == 0 or y == height - 1 or x == width - 1
+                    if edge or (volume and (z == 0 or z == depth - 1)):
+                        one, other = _root(parent, here), _root(parent, outside)
+                        if one != other:
+                            parent[one] = other
+                            beyond -= 1
+                # the neighbours that were seen before
+                for k in range(max(z - 1, 0), z + 1):
+                    for j in range(max(y - 1, 0), min(y + 2, height)):
+                        for i in range(max(x - 1, 0), min(x + 2, width)):
+                            there = (k * height + j) * width + i
+                            if there >= here or mask[k, j, i] != kind:
+                                continue
+                            if not kind and abs(z - k) + abs(y - j) + abs(x - i) > 1:
+                                continue
+                            one, other = _root(parent, here), _root(parent, there)
+                            if one != other:
+                                parent[one] = other
+                                if kind:
+                                    inside -= 1
+                                else:
+                                    beyond -= 1
+    return inside, beyond
+
+
+@_kernel
+def part_pairs(values: Floats, order: Ints, width: int, births: Ints, deaths: Ints) -> int:
+    """Pairs of dimension 0 of the superlevel sets of a plane; returns how many were written.
+
+    `values` is flat and `order` sorts it downwards. A part is born at its highest pixel and dies where it
+    meets a higher one. Pairs of no persistence are left out, and so is the part that never dies.
+    """
+    count = len(values)
+    height = count // width
+    parent = np.full(count, -1, np.int32)
+    age = np.empty(count, np.int32)
+    found = 0
+    for step in range(count):
+        here = order[step]
+        age[here] = step
+        parent[here] = here
+        root = here
+        y, x = here // width, here % width
+        for j in range(max(y - 1, 0), min(y + 2, height)):
+            for i in range(max(x - 1, 0), min(x + 2, width)):
+                there = j * width + i
+                if parent[there] < 0 or there == here:
+                    continue
+                other = _root(parent, there)
+                if other == root:
+                    continue
+                old, young = (other, root) if age[other] < age[root] else (root, other)
+                if values[young] > values[here]:
+                    births[found], deaths[found] = young, here
+                    found += 1
+                parent[young] = old
+                root = old
+    return found
+
+
+@_kernel
+def hole_pairs(values: Floats, order: Ints, width: int, births: Ints, deaths: Ints) -> int:
+    """Pairs of dimension 1 of the superlevel sets of a plane; returns how many were written.
+
+    By duality: a hole is a part of the background. Going upwards, background parts are born at their lowest
+    pixel, where the hole dies, and meet an older one or the outside at a saddle, where the hole is born.
+    """
+    count = len(values)
+    height = count // width
+    parent = np.full(count + 1, -1, np.int32)
+    age = np.empty(count + 1, np.int32)
+    outside = count
+    parent[outside] = outside
+    age[outside] = -1
+    found = 0
+    for step in range(count):
+        here = order[count - 1 - step]
+        age[here] = step
+        parent[here] = here
+        root = here
+        y, x = here // width, here % width
+        for side in range(4):
+            j = y - 1 if side == 0 else (y + 1 if side == 1 else y)
+            i = x - 1 if side == 2 else (x + 1 if side == 3 else x)
+            there = j * width + i if 0 <= j < height and 0 <= i < width else outside
+            if parent[there] < 0:
+                continue
+            other = _root(parent, there)
+            if other == root:
+                continue
+            old, young = (other, root) if age[other] < age[root] else (root, other)
+            if values[young] < values[here]:
+                births[found], deaths[found] = here, young
+                found += 1
+            parent[young] = old
+            root = old
+    return found
