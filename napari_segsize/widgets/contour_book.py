@@ -104,7 +104,7 @@ class Evolution:
         """Take over what the engine has found."""
         contours = np.asarray(event.contours, np.float32)
         if contours.ndim != 3 or contours.shape[1] < 3 or not np.isfinite(contours).all():
-            self.fail(event.notice or "The contour collapsed: move a point, or press Redo.")
+            self.fail(event.notice or "The contour collapsed: move a point, or press Again.")
             return
         self.waiting, self.note, self.source = False, event.notice, event.engine
         self.steps, self.step = contours, len(contours) - 1
@@ -224,7 +224,8 @@ class Book:
         self._drawn = {name: drawn for name, drawn in self._drawn.items() if name in names}
         if self.focus not in names:
             self.focus = next((each.object for each in objects if each.status == "review"), "")
-        return replace(board, objects=tuple(objects), focus=self.focus, open=self.open)
+        elsewhere = len(self.reviews_elsewhere(plane))
+        return replace(board, objects=tuple(objects), focus=self.focus, open=self.open, elsewhere=elsewhere)
 
     def reviews_elsewhere(self, plane: PlaneRef | None) -> tuple[PlaneRef, ...]:
         """Return the planes, other than this one, on which a contour waits to be accepted."""

@@ -5,7 +5,7 @@ As in the controller, a verb never raises `SegsizeError`: the sentence goes to `
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,10 +15,10 @@ from uuid import uuid4
 import numpy as np
 
 from napari_segsize.engine.contour_config import EvolveConfig
-from napari_segsize.engine.events import ContourFailed, ContourStep
+from napari_segsize.engine.events import ContourFailed, ContourStep, Ended
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.errors import SegsizeError
-from napari_segsize.project.annotation import Contour, PlaneRef, Point
+from napari_segsize.project.annotation import Contour, PlaneRef, Point, Ring
 from napari_segsize.widgets import contour_runs
 from napari_segsize.widgets.contour_book import Book, Evolution
 from napari_segsize.widgets.contour_queue import LINGER_S, Answer, ContourQueue
@@ -54,6 +54,7 @@ class ContourDesk:
         self._said: PlaneAnnotation | None = None
         self._plane: PlaneRef | None = None
         self._looking: RunningJob | None = None
+        self._ended: Ended | None = None
         self._clicked: list[str] = []  # objects of this plane, in the order of their last clicks
         self.config = EvolveConfig()
         self.auto_accept = False
@@ -62,6 +63,10 @@ class ContourDesk:
 
     def follow(self, state: State) -> State:
         """Return the state with what there is to see of contours, when its annotation is new."""
+        if state.ended is not self._ended:
+            self._ended = state.ended
+            if state.ended is not None and state.ended.promoted and state.ended.stage == "contour":
+                self._queue.renew()
         said = state.annotation
         if said is self._said:
             return state
@@ -105,6 +110,8 @@ class ContourDesk:
             contour = project.put_contour(plane, object=name, points=points)
             self._touched(contour.object)
             self._book.leave_open(contour.object if len(points) < 4 else "")
+            if len(points) == 4:
+                self._book.focus = contour.object  # what was clicked last is what is looked at
             self._annotated(plane, _after_click(contour), contour)
             return contour
         return None
@@ -123,24 +130,23 @@ class ContourDesk:
                 raise SegsizeError("There is no click to take back: Undo takes back anything else.")
             self._put_points(plane, contour.object, contour.points[:-1])
 
-    def remove_point(self, name: str, index: int) -> None:
-        """Take one extreme point back; the object is open again."""
+    def remove_points(self, name: str, which: Collection[int]) -> None:
+        """Take extreme points back; the object is open again."""
         with self._controller.reporting():
             plane = self._here()
             contour = self._stored(plane, name)
-            if contour is not None and index < len(contour.points):
-                points = (*contour.points[:index], *contour.points[index + 1 :])
+            if contour is not None:
+                points = [point for k, point in enumerate(contour.points) if k not in which]
                 self._put_points(plane, name, points)
 
-    def move_point(self, name: str, index: int, point: Point) -> None:
-        """Move an extreme point; the contour goes on from where it is."""
+    def move_points(self, name: str, places: Mapping[int, Point]) -> None:
+        """Move extreme points; the contour goes on from where it is."""
         with self._controller.reporting():
             plane = self._here()
             contour = self._stored(plane, name)
-            if contour is None or index >= len(contour.points):
+            if contour is None:
                 return
-            points = [*contour.points]
-            points[index] = point
+            points = [places.get(k, point) for k, point in enumerate(contour.points)]
             present = self._present(name)
             moved = self._controller.opened().put_contour(plane, object=name, points=points)
             if len(moved.points) == 4:
@@ -183,10 +189,13 @@ class ContourDesk:
     def next_object(self) -> None:
         """Mean the next object that wants something of the user."""
         name = self._book.next_after(self._controller.state.board, self._book.focus)
+        elsewhere = self._book.reviews_elsewhere(self._plane)
         if name:
             self.select(name)
+        elif elsewhere:
+            self._controller.show(elsewhere[0])
         else:
-            self._show(message="Every contour on this image is accepted.", error="")
+            self._show(message="Nothing is left to review.", error="")
 
     def show_step(self, name: str, step: int) -> None:
         """Show another step of the evolution; accepting takes what is shown."""
@@ -202,24 +211,43 @@ class ContourDesk:
         if evolution is not None and evolution.set_vertices(count):
             self._show()
 
-    def move_vertex(self, name: str, index: int, point: Point, *, evolve: bool = True) -> None:
-        """Move one vertex; the evolution begins anew from the contour as it is then."""
+    def move_vertices(self, name: str, places: Mapping[int, Point], *, evolve: bool = True) -> None:
+        """Move vertices; the evolution begins anew from the contour as it is then."""
         with self._controller.reporting():
-            present = self._present(name)
-            if index >= len(present):
-                return
-            present = present.copy()
-            present[index] = point
-            self._repair(name, present, evolve=evolve)
+            present = self._present(name).copy()
+            for k, point in places.items():
+                present[k] = point
+            if len(present):
+                self._repair(name, present, evolve=evolve)
 
-    def remove_vertex(self, name: str, index: int) -> None:
-        """Take one vertex out."""
+    def remove_vertices(self, name: str, which: Collection[int]) -> None:
+        """Take vertices out; the others stay where they are."""
         with self._controller.reporting():
-            present = self._present(name)
-            if len(present) <= 3:
+            present = np.delete(self._present(name), list(which), axis=0)
+            if len(present) < 3:
                 raise SegsizeError("A contour has at least 3 vertices: reject it to be rid of it.")
-            if index < len(present):
-                self._repair(name, np.delete(present, index, axis=0), evolve=False)
+            self._repair(name, present, evolve=False)
+
+    def edit(self, name: str, rings: Sequence[Ring]) -> None:
+        """Store rings that were edited by hand; without any, the object is deleted."""
+        with self._controller.reporting():
+            plane, found = self._here(), self._meant(name)
+            project = self._controller.opened()
+            self._book.drop(plane, name)
+            if rings:
+                contour = project.put_contour(plane, object=name, rings=rings, source="drawn")
+                self._annotated(plane, f"Saved: the contour of object {found.number}.", contour)
+            else:
+                project.delete_contour(plane, name)
+                message = f"Object {found.number} is gone; Undo brings it back."
+                self._annotated(plane, message, Contour(object=name))
+
+    def draw(self, outline: NDArray[Any]) -> None:
+        """Store an outline that was drawn by hand."""
+        with self._controller.reporting():
+            plane = self._here()
+            contour = self._controller.opened().put_contour(plane, rings=[outline], source="drawn")
+            self._annotated(plane, "Saved: the drawn contour.", contour)
 
     def redo(self, name: str = "") -> None:
         """Ask again, from the beginning, with the settings of now."""
@@ -262,7 +290,7 @@ class ContourDesk:
                 raise SegsizeError("No contour waits to be accepted on this image.")
             with self._controller.opened().step(f"Accepted {len(ready)} contours"):
                 stored = [self._store(plane, each) for each in ready]
-            self._annotated(plane, f"Saved: {len(ready)} contour{'' if len(ready) == 1 else 's'}.", *stored)
+            self._annotated(plane, f"Saved: {_contours(len(ready))}.", *stored)
             return len(ready)
         return 0
 
@@ -295,6 +323,34 @@ class ContourDesk:
         """Store contours when they arrive, unless the engine has something to say about them."""
         self.auto_accept = on
         self._show()
+
+    # --- in and out
+
+    def export(self, file: Path | str) -> bool:
+        """Write accepted contours: those of the image on screen, or of all where a file can hold several."""
+        from napari_segsize.project.contour_files import FORMATS, export_contours
+
+        with self._controller.reporting():
+            kind, project = FORMATS.get(Path(file).suffix.lower()), self._controller.opened()
+            images = None if kind is not None and kind.several else (self._here().image,)
+            written = export_contours(project, file, images=images)
+            text = f"Wrote {_contours(written.contours)} to {Path(file).name}."
+            self._show(message=" ".join((text, *written.notices)), error="")
+            return True
+        return False
+
+    def import_from(self, file: Path | str) -> bool:
+        """Read contours: onto the image on screen, or onto those that the file names."""
+        from napari_segsize.project.contour_files import FORMATS, import_contours
+
+        with self._controller.reporting():
+            kind, project = FORMATS.get(Path(file).suffix.lower()), self._controller.opened()
+            several = kind is not None and kind.several and len(project.images()) > 1
+            read = import_contours(project, file, image=None if several else self._here().image)
+            text = f"Read {_contours(read.contours)} from {Path(file).name}."
+            self._controller.reload(message=" ".join((text, *read.notices)))
+            return True
+        return False
 
     # --- answers
 
@@ -459,6 +515,10 @@ class ContourDesk:
 def _after_click(contour: Contour) -> str:
     count = len(contour.points)
     return f"Saved: click {count} of 4." if count < 4 else "Saved: four points; the contour is on its way."
+
+
+def _contours(count: int) -> str:
+    return f"{count} contour{'' if count == 1 else 's'}"
 
 
 def _start(vertices: NDArray[Any]) -> tuple[Point, ...]:

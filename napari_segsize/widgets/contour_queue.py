@@ -138,6 +138,12 @@ class ContourQueue:
         if self._run is not None and key in self._run.sent:
             self._forgotten.add(key)
 
+    def renew(self) -> None:
+        """Answer what is asked from now on with the engine as it will be then: there is another model."""
+        if self._run is not None and not self._run.last:
+            self._run.last = True
+            self._run.inbox.put(None)
+
     def clear(self) -> None:
         """Forget everything: the project is left. What is being computed is dropped."""
         self._waiting.clear()
@@ -228,4 +234,4 @@ class ContourQueue:
             else:
                 self._again.discard(key)
         if lost:
-            self._failed(lost, SegsizeError("The engine gave no contour: press Redo to ask again."))
+            self._failed(lost, SegsizeError("The engine gave no contour: press Again."))

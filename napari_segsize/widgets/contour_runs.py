@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_segsize.engine.contour_config import EvolveConfig
+from napari_segsize.engine.contour_config import ContourConfig, EvolveConfig
+from napari_segsize.engine.events import Event
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.project.project import Project
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.contour_queue import Answer, Inbox
 
-__all__ = ["Unfinished", "evolving", "unfinished"]
+__all__ = ["Unfinished", "evolving", "finetuning", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +46,15 @@ def evolving(folder: Path, inbox: Inbox, config: EvolveConfig) -> Generator[Answ
 
     with Project.open(folder) as project:
         yield from evolve(project, inbox, config)
+
+
+def finetuning(
+    folder: Path, config: ContourConfig, *, resume: bool = False, threads: int = 0
+) -> Generator[Event, None, None]:
+    """Adapt the contour network to what was accepted, painted and clicked in the project."""
+    from napari_segsize.engine import device
+    from napari_segsize.engine.contour_stages import finetune_contour
+
+    device.leave_one_core(threads)
+    with Project.open(folder) as project:
+        yield from finetune_contour(project, config, resume=resume)

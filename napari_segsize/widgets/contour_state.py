@@ -88,6 +88,8 @@ class Board:
         The object that the next click belongs to; "" for a new one.
     waiting : int
         Objects, of any plane, whose contour is waited for.
+    elsewhere : int
+        Other planes with contours that wait to be accepted.
     """
 
     plane: PlaneRef | None = None
@@ -95,6 +97,7 @@ class Board:
     focus: str = ""
     open: str = ""
     waiting: int = 0
+    elsewhere: int = 0
     config: EvolveConfig = field(default_factory=EvolveConfig)
     auto_accept: bool = False
 
@@ -117,10 +120,15 @@ class Board:
         return sum(each.status == status for each in self.objects)
 
 
-def hint(board: Board) -> str:
-    """Say which click is expected next."""
-    begun = board.clicking
-    clicks = 0 if begun is None else len(begun.points)
+def hint(board: Board, tool: str = "points") -> str:
+    """Say what is expected next of the user who holds this tool."""
+    begun, meant = board.clicking, board.focused
+    if tool == "repair":
+        if meant is None or not len(meant.present):
+            return "Click inside a contour, or on a line of the table, to select an object."
+        return f"Object {meant.number}: drag a vertex (□) or an extreme point (○); the contour follows."
+    if tool != "points":
+        return "Press Four points, then click the top, left, bottom and right end of an object, in any order."
     if begun is None:
         return "New object: click 1 of 4, any of its top, left, bottom and right ends."
-    return f"Object {begun.number}: click {clicks + 1} of 4. Backspace takes the last one back."
+    return f"Object {begun.number}: click {len(begun.points) + 1} of 4. Backspace takes the last one back."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_segsize.engine.events import Ended, Event
 from napari_segsize.errors import SegsizeError
 from napari_segsize.widgets import runs
-from napari_segsize.widgets.state import STAGES, TRAINING, after
+from napari_segsize.widgets.state import PIXELS, STAGES, TRAINING, after
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.controller import Controller
@@ -124,7 +124,9 @@ class Desk:
         else:
             controller.reload()
             self._failed(run, error)
-        if run.stage in TRAINING and controller.state.folder is not None:
+        left = controller.state.resumable
+        stopped = left is not None and left.stage not in PIXELS  # what the look would not find
+        if run.stage in TRAINING and controller.state.folder is not None and not stopped:
             self.look(controller.state.folder)
 
     def _ended(self, run: _Run) -> dict[str, Any]:

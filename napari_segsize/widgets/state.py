@@ -34,10 +34,12 @@ JobStatus = Literal["idle", "running", "stopping"]
 EngineStatus = Literal["cold", "loading", "ready", "failed"]
 
 HISTORY = 4000  # points kept of a curve: more than a screen has pixels
-TRAINING = ("pretrain", "finetune")
+PIXELS = ("pretrain", "finetune")
+TRAINING = (*PIXELS, "contour")
 STAGES = {
     "pretrain": "Learning from masks",
     "finetune": "Learning from sizes",
+    "contour": "Fine-tuning contours",
     "predict": "Segmenting",
     "evaluate": "Comparing models",
     "add": "Adding images",

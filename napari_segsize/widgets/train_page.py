@@ -32,8 +32,8 @@ from napari_segsize.widgets.curves import Curves
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.form import Form
 from napari_segsize.widgets.preferences import read_preferences
-from napari_segsize.widgets.runs import What
-from napari_segsize.widgets.state import STAGES, TRAINING, State
+from napari_segsize.widgets.runs import Resume, What
+from napari_segsize.widgets.state import PIXELS, STAGES, TRAINING, State
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.layers import SegsizeLayers
@@ -88,7 +88,7 @@ class TrainPage(QWidget):
 
     def render(self, state: State) -> None:  # type: ignore[override]  # pages of this plugin draw a state
         """Draw a state."""
-        training = state.busy and state.stage in TRAINING
+        training = state.busy and state.stage in PIXELS
         self._render_button(state, training=training)
         self._used.setText(_will_use(state))
         self._render_progress(state)
@@ -106,7 +106,7 @@ class TrainPage(QWidget):
             self._render_comparison(state)
 
     def _render_button(self, state: State, *, training: bool) -> None:
-        left = state.resumable
+        left = _left(state)
         if state.job == "stopping":
             text, tip = "Stopping…", "The step that is running is finished and kept"
         elif state.busy:
@@ -258,7 +258,7 @@ class TrainPage(QWidget):
         if state.busy:
             self._controller.stop()
         else:
-            self._train(resume=state.resumable is not None)
+            self._train(resume=_left(state) is not None)
 
     def _on_anew_clicked(self) -> None:
         self._train(resume=False)
@@ -284,6 +284,11 @@ class TrainPage(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Write the label images into this folder")
         if folder:
             self._controller.predict(PredictConfig(folder=folder, device=self._device.currentText()))
+
+
+def _left(state: State) -> Resume | None:
+    """Return what is left of a stopped training of pixels; contours have a page of their own."""
+    return state.resumable if state.resumable is not None and state.resumable.stage in PIXELS else None
 
 
 def duration(seconds: float | None) -> str:

@@ -233,7 +233,7 @@ def test_two_objects_interleaved(controller):
 def test_a_point_moved_evolves_from_the_present_contour(controller, engine):
     name = clicks(controller)
     present = board(controller).find(name).present
-    controller.contours.move_point(name, 3, (10, 24))
+    controller.contours.move_points(name, {3: (10, 24)})
     assert stored(controller, name).points[3] == (10, 24)
     prompt = engine.asked[-1]
     assert (10, 24) in prompt.points
@@ -272,7 +272,7 @@ def test_accepting_stores_what_is_shown_and_goes_on(controller):
     first, second = clicks(controller), clicks(controller, OTHER)
     controller.contours.select(first)
     shown = board(controller).find(first).present
-    assert controller.contours.accept()
+    assert controller.contours.accept(first)
     contour = stored(controller, first)
     assert np.allclose(contour.vertices, shown, atol=1 / 64)
     assert contour.source == "network"
@@ -328,7 +328,7 @@ def test_rejecting_a_repair_keeps_what_was_accepted(controller):
     name = clicks(controller)
     controller.contours.accept()
     before = stored(controller, name)
-    controller.contours.move_vertex(name, 0, (2, 2))
+    controller.contours.move_vertices(name, {0: (2, 2)})
     assert status(controller, name) == "review"
     controller.contours.reject(name)
     assert stored(controller, name) == before
@@ -346,7 +346,7 @@ def test_redo_asks_again_with_the_settings_of_now(controller, engine):
 
 def test_redo_after_a_repair_begins_from_the_clicks(controller, engine):
     name = clicks(controller)
-    controller.contours.move_vertex(name, 0, (2, 2))
+    controller.contours.move_vertices(name, {0: (2, 2)})
     assert engine.asked[-1].start
     controller.contours.redo(name)
     assert engine.asked[-1].start == ()
@@ -360,7 +360,16 @@ def test_going_to_the_next_object_passes_over_accepted_ones(controller):
     assert board(controller).focus == second
     controller.contours.accept()
     controller.contours.next_object()
-    assert "accepted" in controller.state.message
+    assert "Nothing is left" in controller.state.message
+
+
+def test_the_next_object_may_be_on_another_image(controller):
+    here, name = controller.state.plane, clicks(controller)
+    controller.next()
+    assert board(controller).elsewhere == 1
+    controller.contours.next_object()
+    assert controller.state.plane == here
+    assert board(controller).focus == name
 
 
 def test_without_a_selection_the_user_is_told(controller):
@@ -375,7 +384,7 @@ def test_without_a_selection_the_user_is_told(controller):
 def test_a_dragged_vertex_evolves_from_the_contour_as_it_is_then(controller, engine):
     name = clicks(controller)
     present = board(controller).find(name).present
-    controller.contours.move_vertex(name, 2, (1, 1))
+    controller.contours.move_vertices(name, {2: (1, 1)})
     start = np.array(engine.asked[-1].start)
     assert tuple(start[2]) == (1, 1)
     assert np.allclose(np.delete(start, 2, axis=0), np.delete(present, 2, axis=0))
@@ -385,7 +394,7 @@ def test_a_dragged_vertex_evolves_from_the_contour_as_it_is_then(controller, eng
 
 def test_a_dragged_vertex_can_stay_where_it_was_put(controller, engine):
     name = clicks(controller)
-    controller.contours.move_vertex(name, 2, (1, 1), evolve=False)
+    controller.contours.move_vertices(name, {2: (1, 1)}, evolve=False)
     assert len(engine.asked) == 1
     controller.contours.accept()
     assert stored(controller, name).vertices[2] == (1, 1)
@@ -406,8 +415,23 @@ def test_a_contour_keeps_three_vertices(controller):
     name = clicks(controller)
     controller.contours.set_vertices(name, 1)
     assert len(board(controller).find(name).present) == 3
-    controller.contours.remove_vertex(name, 0)
+    controller.contours.remove_vertices(name, [0])
     assert "at least 3 vertices" in controller.failures[-1]
+
+
+def test_edited_and_drawn_by_hand(controller):
+    name = clicks(controller)
+    controller.contours.accept()
+    triangle = ((4.0, 4.0), (4.0, 12.0), (12.0, 4.0))
+    controller.contours.edit(name, [triangle])
+    assert (stored(controller, name).vertices, stored(controller, name).source) == (triangle, "drawn")
+    controller.contours.draw(np.array(triangle) + 8)
+    drawn = next(each for each in board(controller).objects if each.object != name)
+    assert (drawn.status, drawn.source) == ("accepted", "drawn")
+    controller.contours.edit(name, ())
+    assert stored(controller, name) is None
+    controller.undo()
+    assert stored(controller, name).vertices == triangle
 
 
 # --- what goes wrong
