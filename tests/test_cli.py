@@ -199,7 +199,7 @@ def test_the_papers_recipe_brings_its_own_defaults():
         ["--steps", "many"],
         ["--recipe", "cake"],
         ["--learning-rate", "nan"],
-        ["--size-weight", "0", "--centre-weight", "0", "--mask-batch-size", "0"],
+        ["--size-weight", "0", "--centre-weight", "0", "--mask-batch-size", "0", "--extent-weight", "0"],
     ],
 )
 def test_a_wrong_command_line_is_exit_code_2(segsize, project, said):

@@ -194,6 +194,7 @@ def _started(event: Started) -> str:
     parts = [f"{event.images} images"] if event.images else []
     parts += [f"{event.masks} masks"] if event.masks else []
     parts += [f"{event.sizes} sizes"] if event.sizes else []
+    parts += [f"extreme points of {event.extents} objects"] if event.extents else []
     parts += [f"{event.parameters / 1e6:.1f} M parameters"] if event.parameters else []
     parts += [f"from step {event.step}"] if event.step else []
     return f"{event.stage} on {event.device}" + (": " + ", ".join(parts) if parts else "")

@@ -13,7 +13,7 @@ import torch
 from monai.networks.layers import AffineTransform
 from torch import Tensor
 
-__all__ = ["affine_matrices", "flip_centres", "relight", "warp", "warp_images", "warp_masks"]
+__all__ = ["affine_matrices", "flip_centres", "flip_points", "relight", "warp", "warp_images", "warp_masks"]
 
 _ANGLE = math.radians(15)
 _ZOOM = 0.15
@@ -84,6 +84,17 @@ def flip_centres(objects: Tensor, flips: Tensor, shape: Sequence[int]) -> Tensor
     for axis in (0, 1):
         if flips[axis]:
             result[:, 1 + axis] = shape[axis] - 1 - objects[:, 1 + axis]
+    return result
+
+
+def flip_points(points: Tensor, flips: Tensor, shape: Sequence[int]) -> Tensor:
+    """Carry extreme points ``(K, 4, 2)`` along when axes are turned round: the topmost becomes the last."""
+    result = points
+    for axis in (0, 1):
+        if flips[axis]:
+            order = [2, 1, 0, 3] if axis == 0 else [0, 3, 2, 1]
+            result = result[:, order].clone()
+            result[..., axis] = shape[axis] - 1 - result[..., axis]
     return result
 
 

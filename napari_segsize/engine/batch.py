@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from .augment import affine_matrices, flip_centres, relight, warp, warp_images, warp_masks
-from .crop import cut_crop
+from ..ops.points import extents_of
+from .augment import affine_matrices, relight, warp, warp_images, warp_masks
+from .crop import Crop, cut_crop, flipped
 from .dataset import Dataset, Item
 
 __all__ = ["Batch", "BatchSource", "generator_for", "windows_of"]
@@ -37,14 +38,16 @@ class Batch:
     target: Tensor  # (B, 1, h, w) float, 0 or 1
     known: Tensor  # (B, 1, h, w) bool
     owner: Tensor  # (K,) long: the crop an object lies in
-    size: Tensor  # (K, 1) float, px
+    size: Tensor  # (K, 1) float, px; NaN when unknown
     centre: Tensor  # (K, 1, 2) float, px in the window; NaN when unknown
+    points: Tensor  # (K, 1, 4, 2) float, px in the window: extreme points; NaN when unknown
     corner: Tensor  # (K, 2) long: the window's first pixel in the crop
     domain: Tensor  # (K, 1, wh, ww) bool: pixels of the window that belong to the object
     rows: Tensor  # (K,) long: number of the object in the whole batch
     total_masks: int
     total_sizes: int
     total_centres: int
+    total_extents: int
     total_objects: int
     clean: Tensor  # (S, C, h, w): crops with sizes before they were re-lit, for the teacher
     turned: Tensor  # (S, C, h, w): the same crops turned, zoomed and re-lit, for the student
@@ -72,6 +75,7 @@ class Batch:
             owner=self.owner[mine] // parts,
             size=self.size[mine],
             centre=self.centre[mine],
+            points=self.points[mine],
             corner=self.corner[mine],
             domain=self.domain[mine],
             rows=self.rows[mine],
@@ -194,7 +198,7 @@ class BatchSource:
         used = (*self.with_mask, *self.with_size)
         height, width = (max((item.shape[axis] for item in used), default=1) for axis in (0, 1))
         self.side = min(patch, height), min(patch, width)
-        largest = max((float(item.objects[:, 0].max()) for item in self.with_size), default=0.0)
+        largest = max((float(item.places[:, 0].max()) for item in self.with_size), default=0.0)
         window = 2 * math.ceil(context * max(largest, 2)) + 1
         self.window = self.side if one_object else (min(self.side[0], window), min(self.side[1], window))
 
@@ -212,7 +216,6 @@ class BatchSource:
             torch.stack([getattr(crop, name) for crop in crops])
             for name in ("image", "target", "known", "inside")
         )
-        objects = [crop.objects for crop in crops]
         weak = torch.tensor([weak for _, weak in chosen])
         if self.augment:
             matrices, flips = affine_matrices(weak, images.shape[2:], generator)
@@ -223,11 +226,11 @@ class BatchSource:
             if not inside.all():
                 inside = warp_masks(inside.float(), inside, matrices)[1]
             shape = images.shape[2:]
-            objects = [flip_centres(found, flip, shape) for found, flip in zip(objects, flips, strict=True)]
+            crops = [flipped(crop, flip, shape) for crop, flip in zip(crops, flips, strict=True)]
         clean = images
         if self.augment:
             images = relight(images, generator)
-        batch = self._assemble(images, target, known, inside, objects, generator)
+        batch = self._assemble(images, target, known, inside, crops, generator)
         return self._with_turned(batch, clean, weak, generator) if self.turned else batch
 
     def _with_turned(self, batch: Batch, clean: Tensor, weak: Tensor, generator: torch.Generator) -> Batch:
@@ -258,14 +261,15 @@ class BatchSource:
         target: Tensor,
         known: Tensor,
         inside: Tensor,
-        objects: list[Tensor],
+        crops: Sequence[Crop],
         generator: torch.Generator,
     ) -> Batch:
         """Gather the objects of all crops behind windows of one shape."""
-        owners, sizes, centres, corners, domains = [], [], [], [], []
+        owners, sizes, centres, points, corners, domains = [], [], [], [], [], []
         side = (self.window[0], self.window[1])
         shape = (images.shape[2], images.shape[3])
-        for index, found in enumerate(objects):
+        for index, crop in enumerate(crops):
+            found = crop.objects
             if not len(found):
                 continue
             if self.one_object:
@@ -274,7 +278,7 @@ class BatchSource:
                 picked = torch.zeros(1, dtype=torch.long)
             else:
                 picked = torch.randperm(len(found), generator=generator)[:_OBJECTS_PER_CROP]
-                corner, domain = windows_of(found[:, :3], shape, side, self.context, picked)
+                corner, domain = windows_of(crop.places, shape, side, self.context, picked)
                 for k, (y, x) in enumerate(corner.tolist()):
                     domain[k] &= inside[index, :, y : y + side[0], x : x + side[1]]
                 own = domain.flatten(1).any(1)  # a stamp within a larger one's square may own no pixel
@@ -283,11 +287,13 @@ class BatchSource:
             owners.append(torch.full((len(picked),), index))
             sizes.append(found[picked, 0])
             centres.append(torch.where(found[picked, 3:] > 0, centre, torch.nan))
+            points.append(crop.points[picked] - corner[:, None])
             corners.append(corner)
             domains.append(domain)
         count = sum(len(owner) for owner in owners)
         size = torch.cat([*sizes, torch.empty(0)])[:, None]
         centre = torch.cat([*centres, torch.empty(0, 2)])[:, None]
+        extreme = torch.cat([*points, torch.empty(0, 4, 2)])[:, None]
         return Batch(
             images=images,
             target=target,
@@ -295,12 +301,14 @@ class BatchSource:
             owner=torch.cat([*owners, torch.empty(0, dtype=torch.long)]),
             size=size,
             centre=centre,
+            points=extreme,
             corner=torch.cat([*corners, torch.empty(0, 2, dtype=torch.long)]),
             domain=torch.cat([*domains, torch.empty(0, 1, *side, dtype=torch.bool)]),
             rows=torch.arange(count),
             total_masks=int(known.flatten(1).any(1).sum()),
             total_sizes=int((~size.isnan()).sum()),
             total_centres=int((~centre.isnan().any(-1)).sum()),
+            total_extents=int((~extents_of(extreme).isnan().all(-1)).sum()),
             total_objects=count,
             clean=images[:0],
             turned=images[:0],

@@ -59,6 +59,7 @@ _PUBLISHED: dict[str, Any] = {
     "mask_batch_size": 0,
     "centre_weight": 0.0,
     "own_weight": 0.0,
+    "extent_weight": 0.0,
     "warm_up": 0,
     "clip": 0.0,
     "augment": False,
@@ -160,8 +161,15 @@ class FineTuneConfig:
     )
     own_weight: float = option(
         1.0,
-        "weight of the network's own masks where their size and centre agree with the stamp; "
+        "weight of the network's own masks where they agree with size, centre and extreme points; "
         "0 switches this off (segsize only)",
+        min=0.0,
+        step=0.01,
+    )
+    extent_weight: float = option(
+        1.0,
+        "weight of where objects end, for objects with four extreme points; 0 leaves the points out "
+        "(segsize only)",
         min=0.0,
         step=0.01,
     )
@@ -217,9 +225,10 @@ class FineTuneConfig:
 
     def __post_init__(self) -> None:
         check(self)
-        if self.size_weight == 0 and self.centre_weight == 0 and self.mask_batch_size == 0:
+        if not (self.size_weight or self.centre_weight or self.mask_batch_size or self.extent_weight):
             raise ValueError(
-                "size_weight, centre_weight and mask_batch_size are all 0: there is nothing to learn from"
+                "size_weight, centre_weight, mask_batch_size and extent_weight are all 0: "
+                "there is nothing to learn from"
             )
 
     @classmethod
@@ -236,7 +245,8 @@ class FineTuneConfig:
         """The settings as they act: the paper's recipe overrules what it does not have."""
         if self.recipe != "paper":
             return self
-        return replace(self, mask_batch_size=0, centre_weight=0.0, own_weight=0.0, augment=False)
+        sizes_alone = replace(self, mask_batch_size=0, centre_weight=0.0, own_weight=0.0, extent_weight=0.0)
+        return replace(sizes_alone, augment=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from .augment import flip_centres, flip_points
 from .dataset import Dataset, Item
 
-__all__ = ["Crop", "cut_crop"]
+__all__ = ["Crop", "cut_crop", "flipped"]
 
 _ON_OBJECT = 0.75  # share of crops with masks that are cut around the object, where there is a choice
 
@@ -24,7 +26,9 @@ class Crop:
     target: Tensor  # (1, h, w) float, 0 or 1
     known: Tensor  # (1, h, w) bool: where the target is known
     inside: Tensor  # (1, h, w) bool: pixels of the plane; the others are padding
-    objects: Tensor  # (K, 4): size, y, x, and 1 where the centre counts; NaN where there is no place
+    objects: Tensor  # (K, 4): size, y, x, and 1 where the centre counts; NaN where unknown
+    points: Tensor  # (K, 4, 2): extreme points; NaN where unknown
+    places: Tensor  # (K, 3): size, y, x of where the object is looked for
 
 
 def cut_crop(
@@ -38,44 +42,52 @@ def cut_crop(
 ) -> Crop:
     """Cut one plane to `side`; a `weak` crop hands out sizes, any other the mask.
 
-    A stamp is left out if its place lies outside the crop. If only its square is cut by the border, the
+    An object is left out if its place lies outside the crop. If only its square is cut by the border, the
     size still counts (what lies outside is unknown, as at the border of an image), the centre does not.
+    Extreme points may then lie outside the crop.
     """
     start = _start(item, side, weak, generator)
     inside = _cut(torch.ones(1, *item.shape), start, side, mode="constant") > 0
     target, known = torch.zeros(1, *side), torch.zeros_like(inside)
     if item.mask is not None and not weak:
         target, known = _cut(item.mask[None].float(), start, side, mode="constant"), inside
-    objects = item.objects if weak else item.objects[:0]
+    objects, points, places = _carried(item, start, side, one_object) if weak else _NOTHING
     return Crop(
         image=_cut(dataset.pixels(item.plane), start, side, mode="replicate"),
         target=target,
         known=known,
         inside=inside,
-        objects=_carried(objects, item.shape, start, side, one_object),
+        objects=objects,
+        points=points,
+        places=places,
     )
 
 
+_NOTHING = (torch.empty(0, 4), torch.empty(0, 4, 2), torch.empty(0, 3))
+
+
 def _carried(
-    objects: Tensor, shape: tuple[int, int], start: tuple[int, int], side: tuple[int, int], one_object: bool
-) -> Tensor:
-    """Stamps in the crop's coordinates, with the flag that their centre counts."""
-    moved = objects - torch.tensor([0.0, *start])
+    item: Item, start: tuple[int, int], side: tuple[int, int], one_object: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Objects in the crop's coordinates, with the flag that their centre counts; their points and places."""
+    offset = torch.tensor([0.0, *start])
+    moved, points, places = item.objects - offset, item.points - offset[1:], item.places - offset
     if not one_object:
-        here = ((moved[:, 1:] >= 0) & (moved[:, 1:] <= torch.tensor(side) - 1)).all(-1)
-        moved = moved[here]
+        here = ((places[:, 1:] >= 0) & (places[:, 1:] <= torch.tensor(side) - 1)).all(-1)
+        moved, points, places = moved[here], points[here], places[here]
     elif len(moved) > 1:
-        # the image's size is its largest object's; the centre of one of several is not the image's
-        largest = moved[moved[:, 0].argmax()]
+        # the image's size is its largest object's; centre and points of one of several are not the image's
+        largest = moved[moved[:, 0].nan_to_num(-1.0).argmax()]
         moved = torch.stack([largest[0], *torch.full((2,), torch.nan)])[None]
+        points, places = torch.full_like(points[:1], torch.nan), moved
     whole = torch.ones(len(moved), dtype=torch.bool)
     for axis in (0, 1):
         low, high = (moved[:, 1 + axis] + sign * moved[:, 0] / 2 for sign in (-1, 1))
         if start[axis] > 0:
             whole &= ~(low < -0.5)
-        if start[axis] + side[axis] < shape[axis]:
+        if start[axis] + side[axis] < item.shape[axis]:
             whole &= ~(high > side[axis] - 0.5)
-    return torch.cat([moved, whole[:, None].to(moved.dtype)], 1)
+    return torch.cat([moved, whole[:, None].to(moved.dtype)], 1), points, places
 
 
 def _start(item: Item, side: tuple[int, int], weak: bool, generator: torch.Generator) -> tuple[int, int]:
@@ -85,7 +97,7 @@ def _start(item: Item, side: tuple[int, int], weak: bool, generator: torch.Gener
         return 0, 0
     focus: Tensor | None = None
     if weak and item.located:
-        focus = item.objects[int(torch.randint(len(item.objects), (), generator=generator)), 1:]
+        focus = item.places[int(torch.randint(len(item.objects), (), generator=generator)), 1:]
     elif item.mask is not None and item.mask.any() and torch.rand((), generator=generator) < _ON_OBJECT:
         points = item.mask.nonzero()
         focus = points[int(torch.randint(len(points), (), generator=generator))].float()
@@ -110,3 +122,13 @@ def _cut(planes: Tensor, start: tuple[int, int], side: tuple[int, int], *, mode:
         return cut
     padded: Tensor = functional.pad(cut[None], (0, missing[1], 0, missing[0]), mode=mode)[0]
     return padded
+
+
+def flipped(crop: Crop, flip: Tensor, shape: Sequence[int]) -> Crop:
+    """The crop's objects carried along when its pixels are turned round."""
+    return replace(
+        crop,
+        objects=flip_centres(crop.objects, flip, shape),
+        points=flip_points(crop.points, flip, shape),
+        places=flip_centres(crop.places, flip, shape),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Generator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import SegsizeError
-from ..ops.size import object_size
-from ..project import PlaneAnnotation, PlaneRef, Project, Split
+from ..project import PlaneRef, Project, Split
 from .events import Loading
+from .item import Item, item_of
 
 __all__ = ["Dataset", "Item", "Pixels", "left_out", "load_dataset", "loading", "normalised"]
 
@@ -94,35 +94,6 @@ class Pixels:
             self._bytes -= self._cache.popitem(last=False)[1].nbytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Item:
-    """One annotated plane."""
-
-    plane: PlaneRef
-    shape: tuple[int, int]
-    mask: Tensor | None = None  # (H, W) bool: every pixel known
-    objects: Tensor = field(
-        default_factory=lambda: torch.empty(0, 3)
-    )  # (K, 3): size, y, x; NaN where unknown
-
-    @property
-    def located(self) -> int:
-        """How many objects have a centre."""
-        return int((~self.objects[:, 1].isnan()).sum())
-
-    def with_size_of_mask(self) -> Item:
-        """The item with the size its mask tells, when no size was entered."""
-        if self.mask is None or len(self.objects):
-            return self
-        size = object_size(self.mask[None, None]).item()
-        return Item(
-            plane=self.plane,
-            shape=self.shape,
-            mask=self.mask,
-            objects=torch.tensor([[size, torch.nan, torch.nan]]),
-        )
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """The annotated planes of one split, and where their pixels come from."""
@@ -139,7 +110,7 @@ class Dataset:
 
     @property
     def sizes(self) -> tuple[Item, ...]:
-        """Planes with at least one known size."""
+        """Planes with at least one object of known size, or with extreme points."""
         return tuple(item for item in self.items if len(item.objects))
 
     def normalised_as(self, normalise: str) -> Dataset:
@@ -165,26 +136,6 @@ def left_out(*datasets: Dataset) -> tuple[str, ...]:
     return (*notices, f"{planes} a mask or sizes and {are} left out: {way_out}")
 
 
-def _item(annotation: PlaneAnnotation, shape: tuple[int, int]) -> Item | None:
-    """Turn one plane's annotation into an item; None when it says nothing a network could learn."""
-    mask: Tensor | None = None
-    if annotation.mask is not None:
-        mask = torch.from_numpy(annotation.mask > 0)
-    elif annotation.no_object:
-        mask = torch.zeros(shape, dtype=torch.bool)
-    rows = [(stamp.size, *(stamp.centre or (np.nan, np.nan))) for stamp in annotation.stamps]
-    located = [row for row in rows if not np.isnan(row[1])]
-    if not located and len(rows) > 1:
-        # without locations only the largest can be told from the image: its size is the image's size
-        rows = [max(rows)]
-    elif located:
-        rows = located
-    objects = torch.tensor(rows, dtype=torch.float32).reshape(-1, 3)
-    if mask is None and not len(objects):
-        return None
-    return Item(plane=annotation.plane, shape=shape, mask=mask, objects=objects)
-
-
 def loading(
     project: Project, split: Split, *, stage: str, normalise: str = "volume"
 ) -> Generator[Loading, None, Dataset]:
@@ -206,7 +157,7 @@ def loading(
     yield Loading(stage=stage, done=0, total=len(records))
     for annotation in project.annotations(split):
         image = annotation.plane.image
-        item = _item(annotation, records[image].shape)
+        item = item_of(annotation, records[image].shape)
         if item is None or image in refused:
             continue
         if annotation.skipped:

@@ -83,10 +83,10 @@ def _score_batch(
         found["dice"].append(dice(masks[known], targets).flatten())
         found["size_error"].append(size_error(masks[known], object_size(targets)).flatten())
     for mask, item in zip(masks, items, strict=True):
-        if item.mask is not None or not len(item.objects):
+        if item.mask is not None or not item.sized:
             continue
         if one_object or not item.located:
-            largest = item.objects[:, 0].max().reshape(1, 1)
+            largest = item.objects[:, 0].nan_to_num(-1.0).max().reshape(1, 1)
             found["size_error"].append(size_error(mask[None], largest).flatten())
         else:
             found["size_error"].append(_error_in_windows(mask, item, context))
@@ -94,12 +94,14 @@ def _score_batch(
 
 def _error_in_windows(mask: Tensor, item: Item, context: float) -> Tensor:
     """Mean squared size error over a plane's stamps, each in its own window, (1,)."""
-    window = 2 * math.ceil(context * max(float(item.objects[:, 0].max()), 2.0)) + 1
+    places = item.places
+    window = 2 * math.ceil(context * max(float(places[:, 0].max()), 2.0)) + 1
     side = min(window, item.shape[0]), min(window, item.shape[1])
     errors = []
-    for start in range(0, len(item.objects), _STAMPS):
-        chosen = torch.arange(start, min(start + _STAMPS, len(item.objects)))
-        corner, domain = windows_of(item.objects, item.shape, side, context, chosen)
+    known = (~item.objects[:, 0].isnan()).nonzero()[:, 0]
+    for start in range(0, len(known), _STAMPS):
+        chosen = known[start : start + _STAMPS]
+        corner, domain = windows_of(places, item.shape, side, context, chosen)
         cuts = torch.stack([mask[:, y : y + side[0], x : x + side[1]] for y, x in corner.tolist()])
         errors.append(size_error(cuts & domain, item.objects[chosen, :1]))
     return torch.cat(errors).mean().reshape(1)

@@ -48,6 +48,7 @@ class Started:
     images: int = 0
     masks: int = 0
     sizes: int = 0
+    extents: int = 0  # objects with extreme points
     parameters: int = 0
 
 

@@ -10,8 +10,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..losses.centroid import centroid_loss
+from ..losses.projection import projection_loss
 from ..losses.size import size_loss
 from ..ops.centroid import centroid
+from ..ops.points import extents_of, extreme_points
 from ..ops.size import object_size
 from .augment import warp_masks
 from .batch import Batch, generator_for
@@ -49,7 +51,7 @@ def _against_masks(logits: Tensor, target: Tensor, known: Tensor) -> tuple[Tenso
 
 
 def size_objective(config: FineTuneConfig, reference: float) -> Objective:
-    """Squared size error by the single-sample estimator, squared centre error, and the masks' own terms.
+    """Single-sample squared size error, squared centre error, extents, and the masks' own terms.
 
     Parameters
     ----------
@@ -84,6 +86,9 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
                 windows, batch.centre, sharpness=config.sharpness, mask=batch.domain, reduction="none"
             )
             terms["centre"] = config.centre_weight * scale * diagonal * value.sum() / batch.total_centres
+        if batch.total_extents and config.extent_weight:
+            value = projection_loss(windows, batch.points, mask=batch.domain, reduction="none")
+            terms["extents"] = config.extent_weight * value.sum() / batch.total_extents
         if batch.total_turned and config.own_weight:
             target, known = checked_masks(batch, teacher)
             turned = warp_masks(target, known, batch.matrices)
@@ -95,11 +100,12 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
 
 
 def checked_masks(batch: Batch, teacher: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-    """Masks of the teacher on the crops with sizes, known where their size and centre agree with the stamp.
+    """Masks of the teacher on the crops with sizes, known where they agree with what was said of the object.
 
-    Size and centre cannot replace a mask, but they tell a right one from a wrong one: within an object's own
-    pixels the teacher's mask counts as known if its size is within 2 px (one step of the even sizes) and its
-    centroid within 1 px + 15 % of the size. An unknown centre is not asked for.
+    Size, centre and extents cannot replace a mask, but they tell a right one from a wrong one: within an
+    object's own pixels the teacher's mask counts as known if its size is within 2 px (one step of the even
+    sizes), its centroid within 1 px + 15 % of the size, and each side within 1 px + 5 % of the extent. What
+    is unknown is not asked for.
 
     Returns
     -------
@@ -112,15 +118,29 @@ def checked_masks(batch: Batch, teacher: Callable[[Tensor], Tensor]) -> tuple[Te
         seen = torch.zeros_like(batch.images[:, :1], dtype=torch.bool)
         seen[batch.origin] = masks
         windows = batch.through_windows(seen) & batch.domain
-        fits = (object_size(windows) - batch.size).abs() <= _SIZE_STEP
+        # NaN, where something is unknown, is not far
+        fits = ~((object_size(windows) - batch.size).abs() > _SIZE_STEP)
         away = (centroid(windows.float()) - batch.centre).square().sum(-1).sqrt()
-        fits &= ~(away > 1 + 0.15 * batch.size)  # NaN is not far
+        fits &= ~(away > 1 + 0.15 * batch.size)
+        fits &= _ends_right(windows, batch)
+        fits &= ~(batch.size.isnan() & extents_of(batch.points).isnan().any(-1))
         known = torch.zeros_like(seen)
         height, width = batch.domain.shape[2:]
         for k in fits.flatten().nonzero()[:, 0].tolist():
             y, x = batch.corner[k].tolist()
             known[batch.owner[k], :, y : y + height, x : x + width] |= batch.domain[k]
         return masks.to(batch.target.dtype), known[batch.origin]
+
+
+def _ends_right(windows: Tensor, batch: Batch) -> Tensor:
+    """Whether each mask ``(K, 1)`` ends where its object does, as far as that is known and in the window."""
+    wanted = extents_of(batch.points)
+    inside = torch.tensor([*windows.shape[2:]] * 2, device=wanted.device) - 1
+    wanted = wanted.clamp(min=0).minimum(inside)  # NaN stays
+    low, high = wanted[..., :2], wanted[..., 2:]
+    most = 1 + 0.05 * (high - low).amax(-1, keepdim=True)
+    found = extents_of(extreme_points(windows)).nan_to_num(-torch.inf)  # an empty mask ends nowhere
+    return ~((found - wanted).abs() > most).any(-1)
 
 
 def _logistic(config: FineTuneConfig, batch: Batch, step: int) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,15 @@ def finetuning(
     Raises
     ------
     SegsizeError
-        Without sizes, or for images of another number of channels than the network's.
+        Without sizes and extreme points, or for images of another number of channels than the network's.
     """
     config = config.resolved()
+    if not config.extent_weight:
+        train = replace(train, items=tuple(item.without_points() for item in train.items))
     if config.recipe == "paper":
         train = Dataset(tuple(item.with_size_of_mask() for item in train.items), train.pixels, train.notices)
     _check_sizes(train, entry)
+    _check_terms(config, train)
     several = _several(config, train)
     fabric = launch(config.device, config.precision)
     network.train()
@@ -141,13 +145,25 @@ def _check_usable(source: BatchSource) -> None:
 def _check_sizes(train: Dataset, entry: Mapping[str, Any]) -> None:
     if not train.sizes:
         raise SegsizeError(
-            "Fine-tuning needs at least one object size among the training images. "
-            "Stamp some on the Annotate page, or import sizes.csv."
+            "Fine-tuning needs at least one object size, or one object with four extreme points, among the "
+            "training images. Stamp some on the Annotate page, or import sizes.csv."
         )
     if train.channels != entry["channels"]:
         raise SegsizeError(
             f"The pre-trained model takes {entry['channels']} channel(s), the images have {train.channels}. "
             "Pre-train again on these images."
+        )
+
+
+def _check_terms(config: FineTuneConfig, train: Dataset) -> None:
+    """Refuse weights that leave nothing to learn from these annotations."""
+    sizes = config.size_weight or config.centre_weight
+    if (config.mask_batch_size and train.masks) or (sizes and any(item.sized for item in train.items)):
+        return
+    if not any(item.bounded for item in train.items):
+        raise SegsizeError(
+            "size_weight and centre_weight are 0, and no object has extreme points: there is nothing to "
+            "learn from. Raise one of them."
         )
 
 

@@ -170,7 +170,8 @@ def _run(
         step=run.step,
         images=len(train.items),
         masks=len(train.masks),
-        sizes=sum(len(item.objects) for item in train.items),
+        sizes=sum(item.sized for item in train.items),
+        extents=sum(item.bounded for item in train.items),
         parameters=sum(parameter.numel() for parameter in run.network.parameters()),
     )
     for notice in (*left_out(train, validation), *run.notices):

@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from napari_segsize.losses._reduce import Reduction, check_domain, reduce_planes
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.ops.points import extents_of
 
 
 def projection_loss(
@@ -73,7 +74,7 @@ def projection_loss(
     exact = logits if logits.dtype == torch.float64 else logits.float()
     own = torch.ones_like(exact, dtype=torch.bool) if mask is None else mask
     points = points.to(exact)
-    extents = points if points.ndim == 3 else torch.stack([points[:, :, k, k % 2] for k in range(4)], -1)
+    extents = points if points.ndim == 3 else extents_of(points)
     value = _lines(exact, own, extents) + _lines(exact.mT, own.mT, extents[..., [1, 0, 3, 2]])
     if points.ndim == 4:
         value = value + _touched(exact, own, points, reach)

@@ -65,6 +65,11 @@ def _middle(line: Tensor) -> Tensor:
     return torch.where(upper - lower == 1, (lower + upper) / 2, lower.float())
 
 
+def extents_of(points: Tensor) -> Tensor:
+    """Rows and columns ``(..., 4)`` where objects end: top, left, bottom, right of points ``(..., 4, 2)``."""
+    return torch.stack([points[..., side, side % 2] for side in range(4)], -1)
+
+
 def ordered(points: Tensor) -> Tensor:
     """Four clicks in the order top, left, bottom, right, whatever order they were made in.
 

@@ -132,9 +132,9 @@ def test_changed_tells_of_valid_changes_only(qtbot):
     form.changed.connect(lambda: heard.append(form.config()))
     form.editor("samples").setValue(8)
     assert heard[-1].samples == 8
-    for name in ("size_weight", "centre_weight", "mask_batch_size"):
+    for name in ("size_weight", "centre_weight", "mask_batch_size", "extent_weight"):
         form.editor(name).setValue(0)
-    assert len(heard) == 3
+    assert len(heard) == 4
     assert "nothing to learn" in form._problem.text()
     assert not form._problem.isHidden()
     with pytest.raises(ValueError, match="nothing to learn"):

@@ -333,7 +333,7 @@ def test_settings_reach_the_training(opened, training, qtbot):
 
 def test_settings_that_do_not_fit_are_refused(opened, training, qtbot):
     page = opened.train_page
-    for name in ("size_weight", "centre_weight", "mask_batch_size"):
+    for name in ("size_weight", "centre_weight", "mask_batch_size", "extent_weight"):
         page.finetune.editor(name).setValue(0)
     qtbot.waitUntil(page.button.isEnabled)
     qtbot.mouseClick(page.button, LEFT)
