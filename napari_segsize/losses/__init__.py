@@ -59,6 +59,7 @@ from napari_segsize.losses.projection import PROJECTION, ProjectionLoss, project
 from napari_segsize.losses.region import BceLoss, DiceLoss, bce_loss, dice_loss
 from napari_segsize.losses.schedule import Schedule
 from napari_segsize.losses.size import SizeLoss, size_error, size_loss
+from napari_segsize.losses.topology import TOPOLOGY, TopologyLoss, topology_loss
 
 LOSSES: dict[str, LossInfo] = {
     "bce": LossInfo(
@@ -129,6 +130,7 @@ LOSSES: dict[str, LossInfo] = {
     "one_sided_hausdorff": ONE_SIDED_HAUSDORFF,
     "hausdorff_erosion": HAUSDORFF_EROSION,
     "hausdorff_convolution": HAUSDORFF_CONVOLUTION,
+    "topology": TOPOLOGY,
 }
 
 __all__ = [
@@ -157,6 +159,7 @@ __all__ = [
     "ProjectionLoss",
     "Schedule",
     "SizeLoss",
+    "TopologyLoss",
     "TverskyLoss",
     "active_contour_loss",
     "area_bounds",
@@ -182,5 +185,6 @@ __all__ = [
     "projection_loss",
     "size_error",
     "size_loss",
+    "topology_loss",
     "tversky_loss",
 ]

@@ -63,7 +63,9 @@ class Pairs(NamedTuple):
     persistence: NDArray[np.float64]
 
 
-def persistence_pairs(plane: NDArray[np.floating[Any]], dimension: Dimension) -> Pairs:
+def persistence_pairs(
+    plane: NDArray[np.floating[Any]], dimension: Dimension, *, order: NDArray[np.int32] | None = None
+) -> Pairs:
     """Births and deaths of parts or holes while a threshold falls over a plane.
 
     The foreground at threshold t is ``plane >= t``. A part is born at its highest pixel and dies where it
@@ -76,6 +78,8 @@ def persistence_pairs(plane: NDArray[np.floating[Any]], dimension: Dimension) ->
         Values, probabilities as a rule.
     dimension : {0, 1}
         Parts, or holes.
+    order : (H * W,) int32 array, optional
+        `downwards` of the plane, which is most of the work, when both dimensions are asked for.
 
     Returns
     -------
@@ -102,12 +106,12 @@ def persistence_pairs(plane: NDArray[np.floating[Any]], dimension: Dimension) ->
         values = values.astype(np.float32)
     if np.isnan(values).any():
         raise ValueError("plane: expected numbers, got NaN.")
-    return _pairs(values, downwards(values), plane.shape[1], dimension)
+    return _pairs(values, downwards(values) if order is None else order, plane.shape[1], dimension)
 
 
-def downwards(values: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
-    """Order of flat `values` from the highest down, equal ones by their place."""
-    return np.argsort(-values, kind="stable").astype(np.int32)
+def downwards(plane: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
+    """Flat indices of pixels from the highest down, equal ones by their place."""
+    return np.argsort(-plane.ravel(), kind="stable").astype(np.int32)
 
 
 def _pairs(

@@ -21,6 +21,7 @@ READS_MASKS = [
     "one_sided_hausdorff",
     "hausdorff_erosion",
     "hausdorff_convolution",
+    "topology",
 ]
 EDGES = ["empty", "full", "one pixel"]
 
@@ -64,8 +65,9 @@ def test_masks_at_the_edge_give_finite_values_and_gradients(name, truth, guess, 
 def test_a_wrong_prediction_costs_more_than_the_right_one(name):
     target = planes("square")
     right = torch.where(target, 20.0, -20.0)
-    shifted = right.roll(2, -1)
-    assert LOSSES[name].function(shifted, target) > LOSSES[name].function(right, target)
+    wrong = right.roll(2, -1)
+    wrong[..., 3, 6] = -20.0  # and a hole
+    assert LOSSES[name].function(wrong, target) > LOSSES[name].function(right, target)
 
 
 @pytest.mark.parametrize("name", READS_MASKS)
