@@ -37,3 +37,10 @@ def winding(contour: np.ndarray, point: shapely.Point) -> int:
     angles = np.arctan2(y, x)
     steps = (np.roll(angles, -1) - angles + np.pi) % (2 * np.pi) - np.pi
     return round(steps.sum() / (2 * np.pi))
+
+
+def star_shaped(rng: np.random.Generator, count: int, low: float) -> np.ndarray:
+    """Simple, and the less convex the smaller `low`."""
+    angles = np.sort(rng.uniform(0, 2 * np.pi, count))
+    radii = rng.uniform(low, 1, count) * 3.4
+    return np.stack([2.6 + radii * np.sin(angles), 3.1 + radii * np.cos(angles)], 1)
