@@ -1,6 +1,19 @@
-"""What sizes add: masks only, + sizes (paper), + sizes and centres, all masks; hippocampus slices.
+"""What sizes and extents add to a few masks, beside all masks; hippocampus slices.
 
-    python benchmarks/hippocampus.py DATA/hippocampus.npz --seeds 3 --out results.jsonl
+    python benchmarks/hippocampus.py DATA/hippocampus.npz --seeds 0 1 2 --out results.jsonl
+
+Methods
+-------
+masks only, all masks
+    Pre-training from 64 masks, and from those of every training slice.
+sizes (paper), sizes and centres
+    Then fine-tuned with the size, or size and centroid, of every other training slice.
+extents
+    The same with the outermost rows and columns of every other training slice instead.
+extreme points
+    The same with the four extreme points: the extents, and where in them the object is touched.
+everything
+    Sizes, centres and extreme points.
 
 Protocols
 ---------
@@ -43,9 +56,18 @@ from napari_segsize.engine.runs import finetuning, pretraining
 from napari_segsize.metrics import hausdorff95
 from napari_segsize.models.unet import build_unet
 from napari_segsize.ops.distance import chebyshev_distance
+from napari_segsize.ops.points import extreme_points
 from napari_segsize.project.annotation import PlaneRef
 
-METHODS = ("masks only", "sizes (paper)", "sizes and centres", "all masks")
+METHODS = (
+    "masks only",
+    "sizes (paper)",
+    "sizes and centres",
+    "extents",
+    "extreme points",
+    "everything",
+    "all masks",
+)
 
 
 class Planes:
@@ -86,15 +108,35 @@ def parts(data: dict[str, np.ndarray], protocol: str) -> tuple[np.ndarray, np.nd
     return np.flatnonzero(train & ~aside), np.flatnonzero(aside), np.flatnonzero(report)
 
 
-def dataset(planes: Planes, data: dict, rows: np.ndarray, masked: set[int], sizes: Tensor | None) -> Dataset:
-    """Items of `rows`: masks for `masked`, sizes for the others."""
+def ends(masks: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Extreme points of every mask (N, 4, 2), and the same with the outermost rows and columns alone."""
+    points = extreme_points(torch.from_numpy(masks)[:, None])[:, 0]
+    extents = points.clone()
+    for side in range(4):
+        extents[:, side, 1 - side % 2] = torch.nan
+    return points, extents
+
+
+def dataset(
+    planes: Planes,
+    data: dict,
+    rows: np.ndarray,
+    masked: set[int],
+    sizes: Tensor | None = None,
+    points: Tensor | None = None,
+) -> Dataset:
+    """Items of `rows`: masks for `masked`, sizes and points for the others."""
     items = []
     for row in rows.tolist():
         mask = torch.from_numpy(data["masks"][row]) if row in masked else None
-        if mask is None and sizes is None:
-            continue
-        objects = torch.empty(0, 3) if mask is not None or sizes is None else sizes[row][None]
-        items.append(Item(plane=PlaneRef(1, row), shape=(48, 32), mask=mask, objects=objects))
+        said = {}
+        if mask is None:
+            if sizes is None and points is None:
+                continue
+            said["objects"] = sizes[row][None] if sizes is not None else torch.full((1, 3), torch.nan)
+            if points is not None:
+                said["points"] = points[row][None]
+        items.append(Item(plane=PlaneRef(1, row), shape=(48, 32), mask=mask, **said))
     return Dataset(tuple(items), planes)  # type: ignore[arg-type]
 
 
@@ -161,8 +203,8 @@ def experiment(
     """All methods of one seed, as result lines."""
     train, stop, final = parts(data, options.protocol)
     chosen = set(np.random.default_rng(seed).choice(train, masks, replace=False).tolist())
-    validation = dataset(planes, data, stop, set(stop.tolist()), None)
-    reporting = dataset(planes, data, final, set(final.tolist()), None)
+    validation = dataset(planes, data, stop, set(stop.tolist()))
+    reporting = dataset(planes, data, final, set(final.tolist()))
     pretrain_config = replace(
         PretrainConfig(), seed=seed, model=options.model, **json.loads(options.pretrain)
     )
@@ -181,20 +223,26 @@ def experiment(
             **{k: round(v, 5) for k, v in metrics.items()},
         }
 
-    few = dataset(planes, data, train, chosen, None)
+    few = dataset(planes, data, train, chosen)
     outcome, seconds = pretrained(
         few, validation, pretrain_config, file, options, (options.protocol, masks, seed)
     )
     if "masks only" in options.methods:
         yield line("masks only", outcome, seconds)
-    weak = dataset(planes, data, train, chosen, sizes)
+    points, extents = ends(data["masks"])
     entry = network_entry(options.model, 1, "volume", 256)
+    paper = FineTuneConfig.paper(seed=seed, **json.loads(options.paper))
+    segsize = replace(FineTuneConfig(), seed=seed, **json.loads(options.finetune))
     recipes = {
-        "sizes (paper)": FineTuneConfig.paper(seed=seed, **json.loads(options.paper)),
-        "sizes and centres": replace(FineTuneConfig(), seed=seed, **json.loads(options.finetune)),
+        "sizes (paper)": (paper, {"sizes": sizes}),
+        "sizes and centres": (segsize, {"sizes": sizes}),
+        "extents": (segsize, {"points": extents}),
+        "extreme points": (segsize, {"points": points}),
+        "everything": (segsize, {"sizes": sizes, "points": points}),
     }
-    for method, config in recipes.items():
+    for method, (config, said) in recipes.items():
         if method in options.methods:
+            weak = dataset(planes, data, train, chosen, **said)
             network = build_unet(options.model)
             network.load_state_dict(outcome.weights)
             tuned, seconds = trained(
@@ -202,7 +250,7 @@ def experiment(
             )
             yield line(method, tuned, seconds)
     if "all masks" in options.methods:
-        every = dataset(planes, data, train, set(train.tolist()), None)
+        every = dataset(planes, data, train, set(train.tolist()))
         full, seconds = trained(pretraining(every, validation, pretrain_config, file), options.verbose)
         yield line("all masks", full, seconds)
 
