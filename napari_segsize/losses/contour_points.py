@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from napari_segsize.losses._contours import check_contours, reduce_objects
 from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.ops.points import outset
 
 
 def extreme_points_loss(
@@ -61,7 +62,7 @@ def extreme_points_loss(
     half = torch.as_tensor(pixel, device=points.device, dtype=points.dtype) / 2
     known = ~points.isnan().any(-1)  # (N, 4)
     extent = _extent(points, known) + 2 * half
-    goal = torch.where(known[..., None], points, 0) + half.reshape(-1, 1, 1) * outward
+    goal = outset(torch.where(known[..., None], points, 0), half.reshape(-1, 1, 1))
     reach = (contours @ outward.T).amax(-2) - (goal * outward).sum(-1)  # (..., N, 4)
     square = reach.square() + _distance_squared(goal, contours)
     square = torch.where(known, square, 0) / extent.clamp(min=1)[:, None] ** 2

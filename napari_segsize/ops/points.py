@@ -70,6 +70,21 @@ def extents_of(points: Tensor) -> Tensor:
     return torch.stack([points[..., side, side % 2] for side in range(4)], -1)
 
 
+def outset(points: Tensor, amount: float | Tensor = 0.5) -> Tensor:
+    """Extreme points ``(..., 4, 2)`` moved outwards: the top one up, the left one to the left, and so on.
+
+    Parameters
+    ----------
+    points : (..., 4, 2) float Tensor
+        Top, left, bottom, right.
+    amount : float or Tensor
+        In px; a tensor broadcasts against `points`, such as ``(M, 1, 1)``. Half a pixel leads from the
+        centres of the outermost pixels (`extreme_points`) to the outline; an outline drawn through the
+        centres is a pixel too small on either axis.
+    """
+    return points + amount * points.new_tensor([[-1, 0], [0, -1], [1, 0], [0, 1]])
+
+
 def ordered(points: Tensor) -> Tensor:
     """Four clicks in the order top, left, bottom, right, whatever order they were made in.
 

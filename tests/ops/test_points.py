@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.autograd import gradcheck
 
-from napari_segsize.ops.points import extreme_points, heat_map, jitter, ordered
+from napari_segsize.ops.points import extreme_points, heat_map, jitter, ordered, outset
 
 
 def plane(*rows: str) -> torch.Tensor:
@@ -56,6 +56,15 @@ def test_an_empty_mask_has_no_points():
     found = extreme_points(masks)
     assert found[0].isnan().all()
     assert (found[1, 0] == torch.tensor([0.0, 1.0])).all()
+
+
+def test_outset_leads_from_the_outermost_pixels_to_the_outline():
+    block = extreme_points(plane("......", ".####.", ".####.", ".####.", "......"))[0]
+    found = outset(block)
+    assert found[0].tolist() == [[0.5, 2.5], [2, 0.5], [3.5, 2.5], [2, 4.5]]
+    each = outset(block.expand(2, 4, 2), torch.tensor([0.5, 2.0])[:, None, None])
+    assert torch.equal(each[0], found[0])
+    assert each[1].amin(0).tolist() == [-1, -1]
 
 
 QUARTER = [[1.0, 5.0], [4.0, 0.0], [9.0, 6.0], [5.0, 8.0]]  # top, left, bottom, right
