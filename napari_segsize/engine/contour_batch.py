@@ -190,7 +190,8 @@ class ContourSource:
             return clicked, starts
         draw = torch.rand(count, generator=generator)
         stamped = (draw < _STAMP_SHARE) & masked
-        near = (draw >= _STAMP_SHARE) & (draw < _STAMP_SHARE + _NEAR_SHARE) & masked
+        seen = masked & (masks > 0.5).flatten(1).any(1)  # a speck has no outline
+        near = (draw >= _STAMP_SHARE) & (draw < _STAMP_SHARE + _NEAR_SHARE) & seen
         bare = near & (torch.rand(count, generator=generator) < 0.3)
         if stamped.any():
             starts[stamped] = _stamps(masks[stamped], self.vertices, generator)
