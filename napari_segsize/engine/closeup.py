@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..ops.points import extreme_points
+from ..ops.points import extreme_points, outset
 from ..ops.roi import Rois, cut_rois, rois_of_points
 from ..project import PlaneRef
 
@@ -95,8 +95,7 @@ def outline_points(masks: Tensor) -> Tensor:
     (N, C, 4, 2) float Tensor
         Top, left, bottom, right; NaN for an empty mask.
     """
-    outwards = torch.tensor([[-0.5, 0.0], [0.0, -0.5], [0.5, 0.0], [0.0, 0.5]], device=masks.device)
-    return extreme_points(masks) + outwards
+    return outset(extreme_points(masks))
 
 
 def close_ups(

@@ -59,7 +59,8 @@ def _weak_terms(
     terms = {}
     points, size = batch.points[weak], batch.size[weak]
     if config.points_weight and not points.isnan().all():
-        value = extreme_points_loss(contours, points, reduction="none")
+        # clicks lie on the outline, not on the centres of the outermost pixels
+        value = extreme_points_loss(contours, points, pixel=0.0, reduction="none")
         terms["extreme points"] = config.points_weight * value.sum()
     if config.size_weight and not size.isnan().all():
         value = contour_size_loss(
