@@ -1,0 +1,248 @@
+"""A look into any loss of the catalogue: its value, its gradient, and the pictures behind the number."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_segsize.losses import LOSSES
+from napari_segsize.losses.pictures import PICTURES, Dot, Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_segsize.losses.info import LossInfo
+
+Kind = Literal["auto", "logits", "probabilities", "mask"]
+"""What the numbers of a prediction are."""
+Slope = Literal["probabilities", "logits"]
+"""What the gradient is with respect to."""
+
+_CLIP = 1e-6  # a mask or a probability of 0 or 1 is taken to be so far from it: its logit is finite
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LossView:
+    """What there is to see of a loss.
+
+    Attributes
+    ----------
+    name : str
+        In the catalogue.
+    value : float
+        The loss.
+    gradient : (*spatial) float32 array
+        How the loss grows with each pixel's probability (or logit): where it is positive, descending lowers
+        the pixel. For contours ``(K, 2)``, one row a vertex.
+    maps : mapping of str to float32 array
+        ``(*spatial)``, or ``(steps, *spatial)`` where there is one a step.
+    marks : mapping of str to float array
+        Places ``(M, D)`` in pixels; ``disks`` have their radius as a last column.
+    dots : tuple of Dot
+        The persistence diagram, with its pixels.
+    notices : tuple of str
+        What a reader of the value should know: a target that cannot be learned from, a gradient that is 0.
+    """
+
+    name: str
+    value: float
+    gradient: NDArray[np.float32]
+    maps: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    marks: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    dots: tuple[Dot, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def microscope(
+    name: str,
+    prediction: ArrayLike,
+    target: ArrayLike | None = None,
+    *,
+    kind: Kind = "auto",
+    slope: Slope = "probabilities",
+    **options: Any,
+) -> LossView:
+    """Value, gradient and pictures of one loss on one image.
+
+    Parameters
+    ----------
+    name : str
+        A key of `LOSSES`.
+    prediction : (*spatial) array
+        Logits, probabilities or a binary mask, 2-D or 3-D; for a loss on contours the vertices ``(K, 2)``.
+    target : array, optional
+        What the loss needs (`LossInfo.needs`): a mask ``(*spatial)``; an image ``(*spatial)`` or
+        ``(channels, *spatial)``; a size; a centre ``(D,)``; bounds of the area ``(2,)``; extreme points
+        ``(4, 2)`` or extents ``(4,)``. None for a loss that needs nothing.
+    kind : {"auto", "logits", "probabilities", "mask"}
+        What the numbers of `prediction` are. "auto": a mask if they are booleans or integers, probabilities
+        if they lie in 0..1, otherwise logits.
+    slope : {"probabilities", "logits"}
+        What the gradient is with respect to. That of the logits is what a network feels; it fades where the
+        probability is near 0 or 1, so that of a mask is best seen in probabilities.
+    **options
+        Parameters of the loss, by name.
+
+    Returns
+    -------
+    LossView
+        Arrays of its own, no tensors.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown (the nearest is suggested), or a shape, a number or an option does not fit.
+
+    Notes
+    -----
+    Computed in float64. Probabilities of 0 and 1 are taken to be 1e-6 away, where a logit is 13.8.
+    """
+    info = _info(name)
+    settings = _settings(name, info, options)
+    if kind not in get_args(Kind):
+        raise ValueError(f'kind: expected "auto", "logits", "probabilities" or "mask", got {kind!r}.')
+    if slope not in get_args(Slope):
+        raise ValueError(f'slope: expected "probabilities" or "logits", got {slope!r}.')
+    given = _numbers("prediction", prediction)
+    if info.acts_on == "contour":
+        return _of_contour(name, info, given, target, options)
+    notices: list[str] = []
+    logits = _logits(given, kind, notices)[None, None].requires_grad_()
+    wanted = _wanted(info, target, logits)
+    value, gradient = _slope(info, logits, wanted, options)
+    with torch.no_grad():
+        probs = logits.sigmoid()
+        if slope == "probabilities":
+            clipped = probs.clamp(_CLIP, 1 - _CLIP)
+            gradient = gradient / (clipped * (1 - clipped))
+        paint = PICTURES.get(name)
+        picture = Picture() if paint is None else paint(probs, wanted[0], settings)
+    if not gradient.any():
+        notices.append("The gradient is 0 everywhere: this loss has nothing to say here.")
+    return LossView(
+        name=name,
+        value=value,
+        gradient=_array(gradient[0, 0]),
+        maps={key: _array(each) for key, each in picture.maps.items()},
+        marks=picture.marks,
+        dots=picture.dots,
+        notices=(*notices, *picture.notices),
+    )
+
+
+def _info(name: str) -> LossInfo:
+    if name in LOSSES:
+        return LOSSES[name]
+    near = get_close_matches(name, LOSSES, 1, 0.4)
+    hint = f' Did you mean "{near[0]}"?' if near else f" There are {', '.join(sorted(LOSSES))}."
+    raise ValueError(f"{name!r} is no loss of the catalogue.{hint}")
+
+
+def _settings(name: str, info: LossInfo, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options over the defaults of the function."""
+    known = {
+        key: each.default
+        for key, each in inspect.signature(info.function).parameters.items()
+        if key != "reduction" and (each.kind is each.KEYWORD_ONLY or key == "shape")
+    }
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise ValueError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}.")
+    return {**known, **options}
+
+
+def _numbers(name: str, values: ArrayLike) -> Tensor:
+    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == bool) or np.iscomplexobj(array):
+        raise ValueError(f"{name}: expected numbers, got {array.dtype}.")
+    wrong = ~np.isfinite(array)
+    if wrong.any():
+        place = tuple(int(each) for each in np.argwhere(wrong)[0])
+        raise ValueError(f"{name}: expected finite numbers, got {array[place]} at {place}.")
+    return torch.from_numpy(np.array(array))  # a copy of its own, contiguous and writable
+
+
+def _logits(given: Tensor, kind: Kind, notices: list[str]) -> Tensor:
+    if given.ndim not in (2, 3) or not given.numel():
+        raise ValueError(
+            f"prediction: expected one image, 2-D or 3-D, with some pixels, got {tuple(given.shape)}."
+        )
+    low, high = float(given.min()), float(given.max())
+    within = low >= 0 and high <= 1
+    if kind == "auto":
+        kind = "logits" if given.is_floating_point() and not within else "probabilities"
+        kind = kind if given.is_floating_point() else "mask"
+    if kind == "mask":
+        given = given != 0
+    elif kind == "probabilities" and not within:
+        raise ValueError(
+            f"prediction: expected probabilities from 0 to 1, got {low:.4g} to {high:.4g}. "
+            'If they are logits, say kind="logits".'
+        )
+    elif kind == "logits" and within and high > low:
+        notices.append('All logits lie from 0 to 1. If they are probabilities, say kind="probabilities".')
+    values = given.double()
+    return values if kind == "logits" else torch.logit(values.clamp(_CLIP, 1 - _CLIP))
+
+
+def _wanted(info: LossInfo, target: ArrayLike | None, logits: Tensor) -> list[Tensor]:
+    """The target as the function wants it, a batch of one."""
+    if not info.needs:
+        return []
+    need = info.needs[0]
+    if target is None:
+        raise ValueError(f"target: this loss needs the {need}, got nothing.")
+    given = _numbers("target", target)
+    spatial = tuple(logits.shape[2:])
+    if need == "mask":
+        if tuple(given.shape) != spatial:
+            raise ValueError(f"target: expected a mask {spatial} as prediction, got {tuple(given.shape)}.")
+        if given.is_floating_point() and not (given.min() >= 0 and given.max() <= 1):
+            raise ValueError("target: expected a mask, or values from 0 to 1.")
+        soft = given.double() if given.is_floating_point() else (given != 0).double()
+        return [soft[None, None]]
+    if need == "image":
+        image = given.double()
+        return [image[None] if image.ndim == len(spatial) + 1 else image[None, None]]
+    return [given.double().reshape(1, 1, *given.shape)]
+
+
+def _slope(
+    info: LossInfo, leaf: Tensor, wanted: list[Tensor], options: Mapping[str, Any]
+) -> tuple[float, Tensor]:
+    value = info.function(leaf, *wanted, **options)
+    if not value.requires_grad:
+        return value.item(), torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(value, leaf, allow_unused=True)
+    return value.item(), torch.zeros_like(leaf) if gradient is None else gradient
+
+
+def _of_contour(
+    name: str, info: LossInfo, given: Tensor, target: ArrayLike | None, options: Mapping[str, Any]
+) -> LossView:
+    if given.ndim != 2 or given.shape[1] != 2 or len(given) < 3:
+        raise ValueError(f"prediction: expected vertices (K, 2) of a contour, got {tuple(given.shape)}.")
+    contours = given.double()[None].requires_grad_()
+    wanted: list[Tensor] = []
+    if info.needs:
+        if target is None:
+            raise ValueError(f"target: this loss needs the {info.needs[0]}, got nothing.")
+        truth = _numbers("target", target).double()
+        wanted = [truth.reshape(1, 1) if truth.ndim == 0 else truth[None]]
+        if info.needs[0] == "mask":
+            wanted = [wanted[0][None]]
+    value, gradient = _slope(info, contours, wanted, options)
+    still = () if gradient.any() else ("The gradient is 0 everywhere: this loss has nothing to say here.",)
+    return LossView(name=name, value=value, gradient=_array(gradient[0]), notices=still)
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
