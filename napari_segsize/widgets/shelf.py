@@ -60,7 +60,7 @@ class Shelf:
         with self._quietly():
             self._drop(role)
             self._layers[role] = layer
-            self.viewer.layers.insert(self._index(role, above), layer)
+            self._insert(self._index(role, above), layer)
 
     def mark(self, role: str, layer: Layer | None) -> None:
         """Give a role to a layer that is there already (None: to none)."""
@@ -96,6 +96,17 @@ class Shelf:
             self._busy = busy
             if active is not None and active in layers and layers.selection.active is not active:
                 layers.selection.active = active
+
+    def _insert(self, index: int, layer: Layer) -> None:
+        """Add a layer that nobody hears to be active for a moment: showing its controls takes some 40 ms."""
+        layers = self.viewer.layers
+        active = layers.selection.active
+        if active is None:
+            layers.insert(index, layer)
+            return
+        with layers.selection.events.blocker_all():
+            layers.insert(index, layer)
+            layers.selection.active = active
 
     def _drop(self, role: str) -> None:
         layer = self._layers.pop(role, None)

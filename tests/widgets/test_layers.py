@@ -206,6 +206,20 @@ def test_a_column_of_the_users_in_the_table_stays(project, layers):
     assert layer.features["sure"].tolist() == [True]
 
 
+def test_a_prediction_that_comes_while_painting_changes_no_selection(project, layers, qtbot):
+    plane = plane_of(project, "flat")
+    layers.show_plane(project, plane)
+    layers.use("paint")
+    selection, heard = layers.viewer.layers.selection, []
+    selection.events.connect(lambda event: heard.append(event.type))
+    layers.show_preview(plane, np.full((40, 50), 0.5, np.float32))
+    qtbot.waitUntil(lambda: "Prediction" in layers.viewer.layers)
+    assert heard == []  # else napari shows the controls of the one layer, then of the other: 40 ms
+    assert selection == {layers.masks.layer}
+    assert selection.active is layers.masks.layer
+    assert layers.tool == "paint"
+
+
 def test_a_click_outside_the_image_is_no_stamp(project, layers, heard):
     layers.show_plane(project, plane_of(project, "flat"))
     layers.stamps.layer.add([-30, 5])
