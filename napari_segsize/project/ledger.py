@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import survey
+from napari_segsize.project.amending import contour_label, lift, raise_mark, write_contour, write_stamp
 from napari_segsize.project.annotation import (
     MARKS,
     Change,
@@ -32,7 +30,6 @@ from napari_segsize.project.checks import (
 )
 from napari_segsize.project.history import OBJECTS, Entry, History, Key, Kind, Step, packed
 from napari_segsize.project.rings import checked_rings
-from napari_segsize.project.rings import packed as packed_rings
 from napari_segsize.project.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -185,7 +182,7 @@ class Ledger:
             step,
             entries,
         ):
-            self._write_stamp(step, entries, plane, stamp)
+            write_stamp(step, entries, plane, stamp)
         return stamp
 
     def sync_stamps(
@@ -214,7 +211,7 @@ class Ledger:
                     entries[key] = step.put(key, entry, None)
             for stamp in stamps:
                 if read is None or read.get(stamp.object) != stamp:
-                    self._write_stamp(step, entries, plane, wanted[stamp.object])
+                    write_stamp(step, entries, plane, wanted[stamp.object])
 
     def put_contour(
         self,
@@ -255,8 +252,32 @@ class Ledger:
             said["rings"] = checked_rings(rings, place, record.shape)
         if source is not None:
             said["source"] = checked_source(source)
-        with self._saying(plane, _contour_label(said, place), (name,)) as (step, entries):
-            return self._write_contour(step, entries, Key(plane, "contour", name), said)
+        with self._saying(plane, contour_label(said, place), (name,)) as (step, entries):
+            return write_contour(step, entries, Key(plane, "contour", name), said)
+
+    def put_contours(
+        self, plane: PlaneRef, outlines: Mapping[str, Iterable[Any]], *, source: str
+    ) -> tuple[Contour, ...]:
+        """Accept the outlines of several objects in one step: all of them, or none.
+
+        Parameters
+        ----------
+        outlines : mapping from an object to its rings
+            See `put_contour`; points that an object has stay.
+        source : {"network", "snake", "drawn", "import", ""}
+            What drew them.
+        """
+        record = self._record_of(plane)
+        place, drawn_by = where(record, plane), checked_source(source)
+        checked = {
+            checked_name(name): {"rings": checked_rings(rings, place, record.shape), "source": drawn_by}
+            for name, rings in outlines.items()
+        }  # before the write lock is taken
+        with self._saying(plane, f"{len(checked)} contours on {place}") as (step, entries):
+            return tuple(
+                write_contour(step, entries, Key(plane, "contour", name), said)
+                for name, said in checked.items()
+            )
 
     def put_mask(self, plane: PlaneRef, labels: NDArray[Any]) -> None:
         """Say which pixels are which object.
@@ -278,7 +299,7 @@ class Ledger:
             before = entries.get(key)
             if before is not None and before.present and step.has_labels(before, data):
                 return
-            self._lift(step, entries, plane)
+            lift(step, entries, plane)
             step.put(key, before, {"labels_id": step.put_labels(data)})
 
     def put_no_object(self, plane: PlaneRef) -> None:
@@ -290,13 +311,13 @@ class Ledger:
                     f"{where(record, plane)} has sizes, contours or a mask, which contradicts "
                     '"No object here": delete them first.'
                 )
-            self._raise_mark(step, entries, plane, "no_object")
+            raise_mark(step, entries, plane, "no_object")
 
     def put_skip(self, plane: PlaneRef) -> None:
         """Say that a plane shall not be asked for again (blurred, not sure); what was said of it stays."""
         record = self._record_of(plane)
         with self._saying(plane, f"Skipped {where(record, plane)}", ()) as (step, entries):
-            self._raise_mark(step, entries, plane, "skip")
+            raise_mark(step, entries, plane, "skip")
 
     def delete(self, plane: PlaneRef, object: str) -> bool:
         """Take back one thing: an object with its size and its contour, or "mask", "no_object", "skip".
@@ -351,37 +372,6 @@ class Ledger:
         with self._history.step(label) as step:
             yield step, self._history.entries(step.connection, plane, objects)
 
-    def _write_stamp(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef, stamp: SizeStamp) -> None:
-        key = Key(plane, "stamp", stamp.object)
-        before = entries.get(key)
-        y, x = (None, None) if stamp.centre is None else stamp.centre
-        values = {"size": stamp.size, "y": y, "x": x, "entered": stamp.entered, "unit": stamp.unit}
-        if before is not None and before.present and {**before.values, **values} == before.values:
-            return
-        self._lift(step, entries, plane)
-        entries[key] = step.put(key, before, values)
-
-    def _write_contour(
-        self, step: Step, entries: dict[Key, Entry], key: Key, said: Mapping[str, Any]
-    ) -> Contour:
-        """Write what is said over what is stored, in the same transaction that read it."""
-        before = entries.get(key)
-        stored = survey.contour(step.connection, before, key.object)
-        contour = replace(stored, **said)
-        contour = contour if contour.rings else replace(contour, source="")
-        if contour == stored:
-            return contour
-        if not (contour.points or contour.rings):
-            step.put(key, before, None)
-            return contour
-        outline = None if before is None else before.values["outline_id"]
-        if contour.rings != stored.rings:
-            outline = step.put_outline(packed_rings(contour.rings)) if contour.rings else None
-        self._lift(step, entries, key.plane)
-        points = np.array(contour.points, "<f8").tobytes()
-        step.put(key, before, {"points": points, "outline_id": outline, "source": contour.source})
-        return contour
-
     def _delete(self, plane: PlaneRef, what: str, *keys: Key) -> bool:
         place = where(self._record_of(plane), plane)
         with self._saying(plane, f"Deleted {what} on {place}", {key.object for key in keys}) as (
@@ -392,19 +382,6 @@ class Ledger:
             for entry in present:
                 step.put(entry.key, entry, None)
         return bool(present)
-
-    def _lift(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef) -> None:
-        """An object is put on a plane: it is no longer empty, or skipped."""
-        kinds: tuple[Kind, ...] = ("no_object", "skip")
-        for kind in kinds:
-            entry = entries.get(Key(plane, kind))
-            if entry is not None and entry.present:
-                entries[entry.key] = step.put(entry.key, entry, None)
-
-    def _raise_mark(self, step: Step, entries: dict[Key, Entry], plane: PlaneRef, kind: Kind) -> None:
-        before = entries.get(Key(plane, kind))
-        if before is None or not before.present:
-            step.put(Key(plane, kind), before, {})
 
     def _checked_stamp(self, stamp: SizeStamp, record: ImageRecord) -> SizeStamp:
         parsed = parse_size(stamp.size, shape=record.shape, located=True)
@@ -418,12 +395,6 @@ class Ledger:
             entered=parsed.entered,
             unit=parsed.unit,
         )
-
-
-def _contour_label(said: Mapping[str, Any], place: str) -> str:
-    if "rings" in said:
-        return f"Contour on {place}" if said["rings"] else f"Rejected a contour on {place}"
-    return f"Extreme point {len(said.get('points', ()))} on {place}"
 
 
 def _between(planes: Sequence[PlaneRef], after: PlaneRef, step: int) -> int:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from napari_segsize.project.annotation import Contour, Ring
 
-__all__ = ["labels_of", "mask_of", "pieces_of", "rings_of"]
+__all__ = ["crop_of", "labels_of", "mask_of", "pieces_of", "rings_of", "same_pixels"]
 
 
 def mask_of(rings: Iterable[Any], shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -35,9 +35,14 @@ def mask_of(rings: Iterable[Any], shape: tuple[int, int]) -> NDArray[np.bool_]:
     (H, W) bool array
     """
     mask = np.zeros(shape, bool)
-    rows, columns, inside = _inside(rings, shape)
+    rows, columns, inside = crop_of(rings, shape)
     mask[rows, columns] = inside
     return mask
+
+
+def same_pixels(some: Iterable[Any], others: Iterable[Any], shape: tuple[int, int]) -> bool:
+    """Whether two outlines have the same pixels."""
+    return not crop_of((*some, *others), shape)[2].any()  # inside of both, or of none
 
 
 def labels_of(contours: Sequence[Contour], shape: tuple[int, int]) -> NDArray[np.int32]:
@@ -53,7 +58,7 @@ def labels_of(contours: Sequence[Contour], shape: tuple[int, int]) -> NDArray[np
     """
     labels = np.zeros(shape, np.int32)
     for number, contour in enumerate(contours, start=1):
-        rows, columns, inside = _inside(contour.rings, shape)
+        rows, columns, inside = crop_of(contour.rings, shape)
         there = labels[rows, columns]
         there[inside & (there == 0)] = number
     return labels
@@ -107,8 +112,8 @@ def pieces_of(rings: Sequence[Ring]) -> tuple[tuple[Ring, ...], ...]:
     return tuple(map(tuple, pieces.values()))
 
 
-def _inside(rings: Iterable[Any], shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
-    """Pixels inside of the rings, of the part of the image that holds them."""
+def crop_of(rings: Iterable[Any], shape: tuple[int, int]) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """Pixels of `mask_of` in the part of the image that holds the rings, after the rows and columns of it."""
     closed = [np.round(on_grid(ring) * GRID).astype(np.int64) for ring in rings]
     closed = [ring for ring in closed if len(ring)]
     if not closed:

@@ -57,7 +57,7 @@ def checked_rings(rings: Iterable[Any], name: str, shape: tuple[int, int]) -> tu
     for k, vertices in enumerate(arrays):
         ring = f"{name}: ring {k + 1} of the contour" if len(arrays) > 1 else f"{name}: the contour"
         _check_numbers(vertices, ring)
-        distinct = len(np.unique(vertices, axis=0))
+        distinct = len(set(map(tuple, vertices.tolist())))
         if distinct < 3:
             raise SegsizeError(
                 f"{ring} has {distinct} distinct vertices, expected at least 3: draw it around the object."

@@ -211,6 +211,30 @@ class TestOutlines:
         assert checked_rings(once, "a", (20, 20)) == once
 
 
+class TestSeveral:
+    def test_several_are_one_step(self, project: Project, plane: PlaneRef) -> None:
+        project.put_no_object(plane)
+        project.delete(plane, "no_object")
+        project.put_contour(plane, object="a", points=CLICKS)
+        put = project.put_contours(plane, {"a": [SQUARE], "b": [HOLE]}, source="network")
+        assert contours(project, plane) == put
+        assert put == (
+            Contour(object="a", points=CLICKS, rings=(SQUARE,), source="network"),
+            Contour(object="b", rings=(HOLE,), source="network"),
+        )
+        change = project.undo()
+        assert change is not None
+        assert change.description == "Undone: 2 contours on volume, plane 1"
+        assert contours(project, plane) == (Contour(object="a", points=CLICKS),)
+
+    def test_all_or_none(self, project: Project, plane: PlaneRef) -> None:
+        with pytest.raises(SegsizeError, match="area of 0 px"):
+            project.put_contours(plane, {"a": [SQUARE], "b": [((1, 1), (2, 2), (3, 3))]}, source="drawn")
+        assert project.annotation(plane).is_empty
+        assert project.put_contours(plane, {}, source="drawn") == ()
+        assert not project.can_undo
+
+
 class TestTogether:
     def test_a_contour_lifts_no_object_and_skip(self, project: Project, plane: PlaneRef) -> None:
         project.put_no_object(plane)

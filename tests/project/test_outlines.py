@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from skimage.measure import label
 
 from napari_segsize.project import Contour
-from napari_segsize.project.outlines import labels_of, mask_of, pieces_of, rings_of
+from napari_segsize.project.outlines import labels_of, mask_of, pieces_of, rings_of, same_pixels
 from napari_segsize.project.rings import GRID
 
 SHAPE = (9, 11)
@@ -42,6 +42,16 @@ def by_hand(rings: list[list[tuple[float, float]]], shape: tuple[int, int]) -> n
 @given(some_rings)
 def test_the_pixels_inside(rings: list[list[tuple[float, float]]]) -> None:
     assert np.array_equal(mask_of(rings, SHAPE), by_hand(rings, SHAPE))
+
+
+@settings(deadline=None, max_examples=60)
+@given(some_rings, some_rings)
+def test_the_same_pixels(
+    some: list[list[tuple[float, float]]], others: list[list[tuple[float, float]]]
+) -> None:
+    expected = np.array_equal(mask_of(some, SHAPE), mask_of(others, SHAPE))
+    assert same_pixels(some, others, SHAPE) == expected
+    assert same_pixels(some, some[::-1], SHAPE)
 
 
 def test_large_polygons_against_shapely() -> None:

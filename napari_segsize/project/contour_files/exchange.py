@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Contour, PlaneRef
 from napari_segsize.project.contour_files import coco, geojson, imagej, json_file, label_image, table
@@ -18,7 +16,7 @@ from napari_segsize.project.contour_files.page import Page, Reading
 from napari_segsize.project.contour_files.placing import Placed, placed
 from napari_segsize.project.images import SUFFIXES
 from napari_segsize.project.naming import file_stem
-from napari_segsize.project.outlines import mask_of
+from napari_segsize.project.outlines import same_pixels
 from napari_segsize.project.writing import replacing, told
 
 if TYPE_CHECKING:
@@ -239,13 +237,16 @@ def _put(project: Project, plane: PlaneRef, outlines: Sequence[Placed]) -> None:
     """Store what differs from what is there."""
     stored = {contour.object: contour for contour in project.annotation(plane).contours}
     shape = project.image(plane.image).shape
-    for outline in outlines:
-        before = stored.get(outline.object or "")
-        if before is None or not _says_the_same(before, outline, shape):
-            project.put_contour(plane, object=outline.object, rings=outline.rings, source="import")
+    changed = {
+        outline.object: outline.rings
+        for outline in outlines
+        if outline.object not in stored or not _says_the_same(stored[outline.object], outline, shape)
+    }
+    if changed:
+        project.put_contours(plane, changed, source="import")
 
 
 def _says_the_same(stored: Contour, outline: Placed, shape: tuple[int, int]) -> bool:
     if not (outline.raster and stored.accepted):
         return stored.rings == outline.rings
-    return np.array_equal(mask_of(stored.rings, shape), mask_of(outline.rings, shape))
+    return same_pixels(stored.rings, outline.rings, shape)

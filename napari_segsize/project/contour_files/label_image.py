@@ -12,7 +12,7 @@ import numpy as np
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.contour_files.page import Outline, Page, Reading
 from napari_segsize.project.label_images import read_labels, write_labels
-from napari_segsize.project.outlines import labels_of, mask_of, rings_of
+from napari_segsize.project.outlines import crop_of, labels_of, rings_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,7 +84,7 @@ def _objects(labels: NDArray[np.integer]) -> Iterator[tuple[int, list[NDArray[np
 def _overlaps(page: Page, labels: NDArray[np.int32]) -> list[str]:
     """What objects that lie over each other lose."""
     counts = np.bincount(labels.ravel(), minlength=len(page.contours) + 1)[1:]
-    whole = [int(mask_of(contour.rings, labels.shape).sum()) for contour in page.contours]
+    whole = [int(crop_of(contour.rings, page.record.shape)[2].sum()) for contour in page.contours]
     notices = []
     lost = sum(whole) - int(counts.sum())
     if lost:

@@ -23,10 +23,10 @@ _Known = Mapping[str, ImageRecord | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """An outline that can be stored."""
+    """An outline that can be stored; its object is "" until all of them are known."""
 
     plane: PlaneRef
-    object: str | None
+    object: str
     rings: tuple[Ring, ...]
     raster: bool
 
@@ -127,11 +127,11 @@ def _called(name: str, known: _Known) -> ImageRecord:
     return image_called(next((alias for alias in _aliases(name) if alias in known), name), known)
 
 
-def _own_name(name: str | None) -> str | None:
+def _own_name(name: str | None) -> str:
     try:
-        return None if name is None else checked_name(name)
+        return checked_name(name) if name else ""
     except SegsizeError:  # other programs may call it "mask": then it gets a name of its own
-        return None
+        return ""
 
 
 def _named(found: Sequence[Placed], records: Mapping[int, ImageRecord]) -> list[Placed]:
@@ -140,7 +140,7 @@ def _named(found: Sequence[Placed], records: Mapping[int, ImageRecord]) -> list[
     again: Counter[object] = Counter()
     named = []
     for each in found:
-        if each.object is None or taken[each.plane, each.object] > 1:
+        if not each.object or taken[each.plane, each.object] > 1:
             same = (each.plane, each.rings)
             sha256 = records[each.plane.image].sha256
             name = generated_name(sha256, each.plane.slice, each.rings, again[same])
