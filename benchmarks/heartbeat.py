@@ -24,7 +24,7 @@ from qtpy.QtWidgets import QApplication
 from napari_segsize import samples
 from napari_segsize.engine.config import FineTuneConfig, PretrainConfig
 from napari_segsize.project import PlaneRef
-from napari_segsize.widgets.main import SegsizeWidget
+from napari_segsize.widgets.main import TITLES, SegsizeWidget
 
 
 def gaps(seconds: float) -> np.ndarray:
@@ -68,7 +68,7 @@ def main() -> None:
         QApplication.processEvents()
     widget.controller.open_project(folder / "project")
     widget.controller.show(PlaneRef(1, 3))
-    widget.tabs.setCurrentIndex(2)
+    widget.tabs.setCurrentIndex(TITLES.index("Train"))
     gaps(5)
     print(f"napari {napari.__version__}, {os.cpu_count()} cores")
     print("| | beats | median gap, ms | 99 %, ms | longest, ms | over 100 ms |\n|---|---|---|---|---|---|")

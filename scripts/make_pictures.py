@@ -21,7 +21,7 @@ from napari_segsize import samples
 from napari_segsize.engine.config import FineTuneConfig, PretrainConfig
 from napari_segsize.ops import centroid, object_size
 from napari_segsize.project import PlaneRef, Project
-from napari_segsize.widgets.main import SegsizeWidget
+from napari_segsize.widgets.main import TITLES, SegsizeWidget
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 EVERY = 8  # every eighth training slice has a mask
@@ -73,8 +73,8 @@ def main() -> None:
     assert isinstance(widget, SegsizeWidget)
     viewer.window.resize(1500, 950)
 
-    def picture(name: str, page: int) -> None:
-        widget.tabs.setCurrentIndex(page)
+    def picture(name: str, page: str) -> None:
+        widget.tabs.setCurrentIndex(TITLES.index(page))
         pause()
         viewer.screenshot(str(IMAGES / name), canvas_only=False, flash=False)
 
@@ -82,16 +82,16 @@ def main() -> None:
     until(lambda: controller.state.engine != "loading")
     controller.open_project(folder)
     controller.show(shown)
-    picture("project.png", 0)
-    picture("annotate.png", 1)
-    widget.tabs.setCurrentIndex(2)
+    picture("project.png", "Project")
+    picture("annotate.png", "Annotate")
+    widget.tabs.setCurrentIndex(TITLES.index("Train"))
     controller.train(PretrainConfig(steps=300, patience=0), FineTuneConfig(steps=200, patience=0))
     until(lambda: controller.state.stage == "finetune" and controller.state.step >= 120)
-    picture("widget.png", 2)
+    picture("widget.png", "Train")
     until(lambda: not controller.state.busy)
-    picture("trained.png", 2)
+    picture("trained.png", "Train")
     controller.predict_plane()
-    picture("inspect.png", 3)
+    picture("inspect.png", "Inspect")
     viewer.close()
 
 
