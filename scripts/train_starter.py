@@ -28,7 +28,7 @@ from napari_segsize.engine.contour_config import ContourConfig  # noqa: E402
 from napari_segsize.engine.contour_runs import contour_entry, contour_training  # noqa: E402
 from napari_segsize.engine.events import StepDone, Validated  # noqa: E402
 from napari_segsize.engine.loop import fit  # noqa: E402
-from napari_segsize.engine.starter import save_starter  # noqa: E402
+from napari_segsize.engine.starter import load_starter, save_starter  # noqa: E402
 from napari_segsize.models.contour import build_contour_net  # noqa: E402
 
 CC0 = ("nuclei", "cardiac", "masses")
@@ -58,6 +58,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--vertices", type=int, default=32)
+    parser.add_argument("--start", type=Path, help="go on from this network instead of a new one")
     parser.add_argument("--out", type=Path, default=ROOT / "napari_segsize/data/contour_starter.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -75,6 +76,8 @@ def main() -> None:
         seed=arguments.seed,
     )  # fmt: skip
     network = build_contour_net(arguments.model, seed=arguments.seed)
+    if arguments.start:
+        network = load_starter(arguments.start)[0].train()
     entry = contour_entry(config, arguments.model, network)
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:

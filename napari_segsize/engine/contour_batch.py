@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..ops.outline import resample
-from ..ops.points import heat_map, jitter, ordered
+from ..ops.points import heat_map, jitter, ordered, outset
 from ..ops.polygon import polygon_mask
 from ..ops.roi import Rois, rois_of_points
 from ..ops.size import object_size
@@ -27,7 +27,8 @@ HEAT_SIGMA = 2.0
 
 _ZOOM, _STRETCH = 0.25, 0.2
 _STAMP_SHARE, _NEAR_SHARE, _BARE_SHARE = 0.15, 0.15, 0.05
-_JITTER = 0.02  # of the extent: how far off a click is
+_JITTER = 0.03  # of the extent: how far off a click is
+_INSET = 0.5  # image px: some click on the outermost pixels' centres, some on the outline beyond them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -157,12 +158,21 @@ class ContourSource:
         if random is not None:
             images = relight(images, random)
         centre = rois.inside(torch.full((len(items), 1, 2), (PATCH - 1) / 2), SIDE)[:, 0]
-        clicked, starts = self._starts(points, masks, masked, (centre, size), generator)
+        clicked = self._clicked(points, 1 / (scale * rois.scale), generator)
+        clicked, starts = self._starts(clicked, masks, masked, (centre, size), generator)
         return ContourBatch(
             inputs=prompted(images, clicked, starts, self.prompts),
             contours=starts, target=masks * masked[:, None, None, None], masked=masked,
             points=points, size=size, pixel=1 / (scale * rois.scale), total=len(items),
         )  # fmt: skip
+
+    def _clicked(self, points: Tensor, pixel: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Where somebody clicks who means these points; `pixel` is the side of an image pixel in ROI px."""
+        if generator is None or self.circle:
+            return points
+        inset = _INSET * torch.rand(len(points), generator=generator) * pixel if self.augment else 0 * pixel
+        extent = (points.amax(1) - points.amin(1)).mean(-1)
+        return jitter(outset(points, -inset[:, None, None]), _JITTER * extent[:, None, None], generator)
 
     def _starts(
         self,
@@ -178,11 +188,7 @@ class ContourSource:
             middle = torch.full((count, 2), (SIDE - 1) / 2)
             starts = circle_contour(middle, torch.full((count,), self.circle), self.vertices)
             return torch.full_like(points, torch.nan), starts
-        clicked = points
-        if generator is not None:
-            extent = (points.amax(1) - points.amin(1)).mean(-1)
-            clicked = jitter(points, _JITTER * extent[:, None, None], generator)
-        known = points.isfinite().flatten(1).all(1)
+        clicked, known = points, points.isfinite().flatten(1).all(1)
         square = stamp_contour(stamp[0], stamp[1][:, 0].nan_to_num(SIDE / 4), self.vertices)
         arcs = extreme_points_contour(torch.where(known[:, None, None], clicked, 0.0), self.vertices)
         starts = torch.where(known[:, None, None], arcs, square)
