@@ -365,9 +365,10 @@ class Controller:
             self._desk.begin("predict", runs.segmenting_plane(self.opened().folder, self._plane()))
 
     def predict(self, config: PredictConfig | None = None) -> None:
-        """Segment many images, in the background."""
+        """Segment many images, in the background; that of the current plane becomes ``state.preview``."""
         with self.reporting():
-            self._desk.begin("predict", runs.segmenting(self.opened().folder, config or PredictConfig()))
+            events = runs.segmenting(self.opened().folder, config or PredictConfig(), self._watch)
+            self._desk.begin("predict", events)
 
     def evaluate(self, config: EvaluateConfig | None = None) -> None:
         """Compare models on held-out images; the result is ``state.comparison``."""

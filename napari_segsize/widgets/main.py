@@ -20,7 +20,7 @@ from napari_segsize.widgets.job import launch
 from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
-from napari_segsize.widgets.state import State
+from napari_segsize.widgets.state import TRAINING, State
 from napari_segsize.widgets.train_page import TrainPage, duration
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class SegsizeWidget(QWidget):
             return
         if state.preview is None or state.preview.plane != state.plane:
             self.layers.remove_preview()
-        elif not state.busy or self.train_page.wants_preview:
+        elif not (state.busy and state.stage in TRAINING) or self.train_page.wants_preview:
             self.layers.show_preview(state.preview.plane, state.preview.probabilities)
 
     def _show_plane(self, project: Project, plane: PlaneRef) -> None:

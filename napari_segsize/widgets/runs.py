@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.events import Ended, Event, Notice, Preview, Started, Validating
 from napari_segsize.errors import SegsizeError
-from napari_segsize.project.annotation import PlaneAnnotation, PlaneRef, Split
+from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef, Split
 from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
 
@@ -234,34 +234,52 @@ def _images(count: int) -> str:
 def segmenting_plane(folder: Path, plane: PlaneRef) -> Run:
     """Segment one plane with the current model."""
     from napari_segsize.engine import device
-    from napari_segsize.engine.predict import model_file, predict_pixels
+    from napari_segsize.engine.predict import model_file
 
     with Project.open(folder) as project:
         record = model_file(project)
         yield Started(stage="predict", device=device.describe(), steps=1)
-        several = project.image(plane.image).planes > 1
-        found = predict_pixels(
-            project.models_folder / record.path,
-            project.pixels(plane),
-            reference=project.volume(plane.image) if several else None,
-        )
-    yield Preview(plane=plane, probabilities=found)
+        found = _segmented(project, record, plane)
+    yield found
     yield Ended(stage="predict", model=record.id)
 
 
-def segmenting(folder: Path, config: PredictConfig) -> Run:
-    """Segment many images with the current model."""
-    from napari_segsize.engine.predict import predict
+def segmenting(folder: Path, config: PredictConfig, watch: Watch) -> Run:
+    """Segment many images with the current model; of the pictures, only the plane on screen is handed out."""
+    from napari_segsize.engine.predict import model_file, predict
 
-    done = steps = 0
+    steps = 0
+    done: set[PlaneRef] = set()
+    shown: PlaneRef | None = None
     with Project.open(folder) as project, closing(predict(project, config)) as events:
         for event in events:
-            yield event
+            if isinstance(event, Preview):
+                done.add(event.plane)
+                if event.plane == watch():
+                    shown = event.plane
+                    yield event
+                yield Validating(stage="predict", done=len(done), total=steps)
+                continue
             if isinstance(event, Started):
                 steps = event.steps
-            elif isinstance(event, Preview):  # a window may leave pictures out, but not this
-                done += 1
-                yield Validating(stage="predict", done=done, total=steps)
+            plane = watch()
+            if isinstance(event, Ended) and plane is not None and plane != shown and plane in done:
+                # the user has gone elsewhere meanwhile
+                yield _segmented(project, model_file(project, config.model), plane, device=config.device)
+            yield event
+
+
+def _segmented(project: Project, record: ModelRecord, plane: PlaneRef, *, device: str = "auto") -> Preview:
+    from napari_segsize.engine.predict import predict_pixels
+
+    several = project.image(plane.image).planes > 1
+    found = predict_pixels(
+        project.models_folder / record.path,
+        project.pixels(plane),
+        device=device,
+        reference=project.volume(plane.image) if several else None,
+    )
+    return Preview(plane=plane, probabilities=found)
 
 
 def comparing(folder: Path, config: EvaluateConfig) -> Run:

@@ -351,6 +351,22 @@ def test_annotating_goes_on_while_training(opened, training, qtbot):
     ended(qtbot, opened)
 
 
+def test_what_was_segmented_is_shown_whatever_training_shows(opened, qtbot, monkeypatch):
+    def segmenting(folder, config, watch):
+        yield Started(stage="predict", device="CPU", steps=1)
+        yield Preview(plane=watch(), probabilities=np.full((32, 32), 0.7, np.float32))
+        time.sleep(0.3)  # it is drawn while the job still goes on
+        yield Ended(stage="predict", message="1 label images in labels")
+
+    monkeypatch.setattr(runs, "segmenting", segmenting)
+    opened.train_page._preview.setChecked(False)
+    opened.controller.predict()
+    ended(qtbot, opened)
+    qtbot.waitUntil(lambda: opened.layers.preview is not None)
+    qtbot.waitUntil(lambda: "Prediction" in opened.layers.viewer.layers)
+    qtbot.waitUntil(lambda: "1 label images" in opened.status.text())
+
+
 def test_layers_deleted_while_training(opened, viewer, training, qtbot):
     begin(qtbot, opened)
     qtbot.waitUntil(lambda: opened.layers.preview is not None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from napari_segsize.engine.config import FineTuneConfig, PretrainConfig
-from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone
+from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
+from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone, Validating
 from napari_segsize.project import PlaneRef, Project, object_size_of
 from napari_segsize.samples import synthetic_shapes
 from napari_segsize.widgets import runs
@@ -80,6 +81,25 @@ def test_one_plane_is_segmented(annotated):
     (preview,) = kinds(events, Preview)
     assert preview.plane == PlaneRef(2)
     assert preview.probabilities.shape == (32, 32)
+
+
+@pytest.mark.parametrize("gone_on", [False, True])
+def test_of_many_the_plane_on_screen_is_shown(annotated, tmp_path, gone_on):
+    list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch(), what="pretrain"))
+    watch = runs.Watch(plane=PlaneRef(5))
+    events = []
+    for event in runs.segmenting(annotated, PredictConfig(folder=str(tmp_path / "labels")), watch):
+        events.append(event)
+        if gone_on and isinstance(event, Validating) and event.done == 11:
+            watch.plane = PlaneRef(2)
+    shown = kinds(events, Preview)
+    assert [each.plane.image for each in shown] == ([5, 2] if gone_on else [5])
+    assert shown[-1].plane == watch.plane  # the last picture stays on screen
+    assert isinstance(events[-1], Ended)
+    assert [event.done for event in kinds(events, Validating)] == list(range(1, 13))
+    assert len(list((tmp_path / "labels").iterdir())) == 12
+    (alone,) = kinds(runs.segmenting_plane(annotated, watch.plane), Preview)
+    np.testing.assert_allclose(shown[-1].probabilities, alone.probabilities, atol=1e-5)
 
 
 def test_groups_are_read_from_paths(tmp_path):
