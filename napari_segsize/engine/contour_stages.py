@@ -12,7 +12,7 @@ from torch import nn
 
 from ..errors import SegsizeError
 from ..models.contour import ContourNet, build_contour_net
-from ..project import Project
+from ..project import Project, Split
 from . import checkpoint
 from .closeup import CloseUp
 from .config import from_dict, to_dict
@@ -85,25 +85,32 @@ def finetune_contour(
         yield from _finish(project, run, outcome, before, validation)
 
 
-def evaluate_contours(project: Project, *, device: str = "auto") -> Generator[Event, None, None]:
+def evaluate_contours(
+    project: Project, *, split: Split = "test", device: str = "auto"
+) -> Generator[Event, None, None]:
     """Compare the network that ships with the project's current contour network on held-out objects.
 
-    Test images, or validation images where there are none.
+    Parameters
+    ----------
+    project : Project
+    split : {"test", "validation", "train"}
+        The images whose objects count; validation images where no test image has an outlined object.
+    device : str
 
     Raises
     ------
     SegsizeError
         Without an outlined object on a held-out image.
     """
-    split: Any = "test"
-    items, notices = yield from contour_items(project, "test")
-    if not any(item.mask is not None for item in items):
+    items, notices = yield from contour_items(project, split)
+    if split == "test" and not any(item.mask is not None for item in items):
         split = "validation"
-        items, notices = yield from contour_items(project, "validation")
+        items, more = yield from contour_items(project, split)
+        notices = (*notices, *more)
     items = [item for item in items if item.mask is not None]
     if not items:
         raise SegsizeError(
-            "No held-out image has an outlined object. Accept contours or paint masks on test or validation "
+            f"No outlined object is in the part '{split}'. Accept contours or paint masks on held-out "
             "images, or assign parts on the Project page."
         )
     for notice in notices:
@@ -127,7 +134,7 @@ def evaluate_contours(project: Project, *, device: str = "auto") -> Generator[Ev
     yield Ended(
         stage="evaluate",
         model=current.id if current is not None else None,
-        comparison=Comparison(split=split, rows=tuple(rows)),
+        comparison=Comparison(split=split, rows=tuple(rows), of="objects"),
     )
 
 
@@ -222,7 +229,9 @@ def _finish(
     run.file.unlink(missing_ok=True)
     yield Ended(
         stage="contour", promoted=promoted, model=record, metrics=new,
-        comparison=Comparison(split="validation", rows=rows if not fresh else rows[1:]) if known else None,
+        comparison=Comparison(split="validation", rows=rows if not fresh else rows[1:], of="objects")
+        if known
+        else None,
         message="" if promoted else "The contour model in use stays: the new one is not better.",
     )  # fmt: skip
 

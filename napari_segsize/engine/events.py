@@ -133,6 +133,7 @@ class Comparison:
 
     split: str
     rows: tuple[ComparisonRow, ...]
+    of: str = "images"  # what `images` of the rows counts; sizes of "objects" are in px of their regions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..errors import SegsizeError
 from ..project import ModelRecord, PlaneRef, Project
 from ..project.exchange import write_labels
+from ..project.trained import kind_of
 from .checkpoint import load_network
 from .config import PredictConfig
 from .dataset import Pixels, normalised
@@ -47,13 +48,14 @@ def model_file(project: Project, number: int = 0) -> ModelRecord:
     SegsizeError
         If there is none.
     """
-    found = (
-        project.current_model()
-        if number == 0
-        else next((model for model in project.models() if model.id == number), None)
-    )
+    models = {model.id: model for model in project.models()}
+    found = project.current_model() if number == 0 else models.get(number)
+    if found is not None and kind_of(found.stage) == "contours":
+        raise SegsizeError(
+            f"model {number}: it moves contours and segments no pixels. Use it with `segsize evolve`."
+        )
     if found is None:
-        known = ", ".join(str(model.id) for model in project.models())
+        known = ", ".join(str(each.id) for each in models.values() if kind_of(each.stage) == "pixels")
         raise SegsizeError(
             f"model {number}: not in this project, which has {known}."
             if known

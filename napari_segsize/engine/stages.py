@@ -8,7 +8,7 @@ on the validation images as the one before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -45,9 +45,9 @@ def _state_file(project: Project, stage: str) -> Path:
     return project.models_folder / f"{stage}.resume.pt"
 
 
-def resumable(project: Project) -> Resumable | None:
-    """The project's stopped run, the newest if both stages have one."""
-    files = [file for stage in ("pretrain", "finetune") if (file := _state_file(project, stage)).is_file()]
+def resumable(project: Project, stages: Sequence[str] = ("pretrain", "finetune")) -> Resumable | None:
+    """The project's stopped run of one of the stages, the newest if several have one."""
+    files = [file for stage in stages if (file := _state_file(project, stage)).is_file()]
     if not files:
         return None
     try:

@@ -23,7 +23,7 @@ from ..errors import SegsizeError
 
 __all__ = ["turn"]
 
-_NAMES = {"pretrain": "Pre-training", "finetune": "Fine-tuning"}
+_NAMES = {"pretrain": "Pre-training", "finetune": "Fine-tuning", "contour": "Training of contours"}
 _held: set[Path] = set()  # of this process: the files of trainings that are not over
 
 

@@ -22,7 +22,9 @@ from napari_segsize.engine.events import (
     StepDone,
 )
 from napari_segsize.engine.evolve import Evolver, evolve, evolving
+from napari_segsize.engine.predict import model_file
 from napari_segsize.engine.prompt import Prompt
+from napari_segsize.engine.stages import Resumable, resumable
 from napari_segsize.engine.starter import load_starter, save_starter, starter_file
 from napari_segsize.errors import SegsizeError
 from napari_segsize.models.contour import build_contour_net
@@ -166,6 +168,10 @@ def test_a_contour_model_never_replaces_the_one_that_segments_pixels(project):
     list(finetune_contour(project, tiny(model="small")))
     assert project.current_model("contours") is not None
     assert project.current_model() is None
+    with pytest.raises(SegsizeError, match="moves contours"):
+        model_file(project, 1)
+    with pytest.raises(SegsizeError, match="no model yet"):
+        model_file(project)
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(project):
@@ -178,6 +184,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(project):
         if isinstance(event, StepDone) and event.step == 2:
             break
     generator.close()
+    assert resumable(project) is None  # of the stages of pixel networks
+    assert resumable(project, ["contour"]) == Resumable("contour", 2, 4)
     list(finetune_contour(project, resume=True))
     resumed = load_contour_network(project.models_folder / project.models()[1].path)[0].state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
@@ -209,6 +217,9 @@ def test_evaluation_compares_on_held_out_outlines(project):
     rows = events[-1].comparison.rows
     assert [row.name for row in rows] == ["contour network that ships"]
     assert 0.8 < rows[0].iou <= 1
+    assert rows[0].images == 1
+    assert events[-1].comparison.of == "objects"
+    assert list(evaluate_contours(project, split="train", device="cpu"))[-1].comparison.split == "train"
     project.delete_contour(planes(project)[1], "a")
     with pytest.raises(SegsizeError, match="held-out"):
         list(evaluate_contours(project))
