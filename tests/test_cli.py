@@ -32,6 +32,7 @@ from napari_segsize.engine.config import (
     PretrainConfig,
     to_dict,
 )
+from napari_segsize.engine.contour_config import ContourConfig, EvolveConfig
 from napari_segsize.engine.events import (
     Comparison,
     ComparisonRow,
@@ -51,6 +52,8 @@ from napari_segsize.project import PlaneRef, Project
 CONFIGS = {
     "pretrain": PretrainConfig,
     "finetune": FineTuneConfig,
+    "finetune-contours": ContourConfig,
+    "evolve": EvolveConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,
     "demo": DemoConfig,
@@ -139,14 +142,14 @@ def words(name: str, value) -> list[str]:
     return [f"--{flag}", str(value)]
 
 
-def probe(config, build=None):
+def probe(config):
     """An application with one command that keeps the config it was given."""
     seen = []
     application = typer.Typer()
     kept, command.app = command.app, application
     try:
 
-        @command.command("probe", config=config, build=build)
+        @command.command("probe", config=config)
         def probed(out, config) -> None:
             seen.append(config)
     finally:
@@ -186,9 +189,9 @@ def test_help_shows_every_setting_with_default_and_help(segsize, name):
 
 
 def test_the_papers_recipe_brings_its_own_defaults():
-    assert fine_tuning({"recipe": "paper"}) == FineTuneConfig.paper()
-    assert fine_tuning({"recipe": "paper", "learning_rate": 0.5}).learning_rate == 0.5
-    assert fine_tuning({"samples": 8}) == FineTuneConfig(samples=8)
+    assert fine_tuning(recipe="paper") == FineTuneConfig.paper()
+    assert fine_tuning(recipe="paper", learning_rate=0.5).learning_rate == 0.5
+    assert fine_tuning(samples=8) == FineTuneConfig(samples=8)
 
 
 @pytest.mark.parametrize(

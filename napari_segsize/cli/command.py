@@ -6,11 +6,11 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
 
@@ -19,7 +19,9 @@ from ..errors import SegsizeError
 if TYPE_CHECKING:
     from .output import Output
 
-__all__ = ["EXIT_STOPPED", "EXIT_USER", "ProjectPath", "app", "command"]
+__all__ = ["EXIT_STOPPED", "EXIT_USER", "ProjectPath", "app", "command", "configured"]
+
+ConfigT = TypeVar("ConfigT")
 
 EXIT_USER = 1  # something the user can mend; 2 is a wrong command line, as everywhere
 EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
@@ -44,12 +46,11 @@ def command(
     name: str | None = None,
     *,
     config: type[Any] | None = None,
-    build: Callable[[dict[str, Any]], Any] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command of `app`.
 
-    The function's first parameter, ``out``, is where it reports; with `config` the second one,
-    ``config``, is built from the generated options.
+    The function's first parameter, ``out``, is where it reports; with `config` the second one is
+    ``config``, built from the generated options, or ``given``, those of them that stand on the command line.
 
     Parameters
     ----------
@@ -57,8 +58,6 @@ def command(
         Name of the command; default: the function's, with dashes.
     config : dataclass, optional
         Every field becomes an option with its default, range, choices and help text.
-    build : callable, optional
-        Makes the config from the options that were given; default: ``config(**given)``.
     """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -71,7 +70,10 @@ def command(
             with _exit_codes(json_lines) as out:
                 if config is not None:
                     given = _given(ctx, values, config)
-                    values["config"] = _built(build or (lambda options: config(**options)), given)
+                    if "given" in signature.parameters:
+                        values["given"] = given
+                    else:
+                        values["config"] = configured(config, given)
                 function(out, **values)
 
         parameters = [_context(), *(p.replace(kind=_ORDER) for p in own), *settings, _json_flag()]
@@ -84,7 +86,7 @@ def command(
     return register
 
 
-_INJECTED = ("out", "config")
+_INJECTED = ("out", "config", "given")
 
 
 def _context() -> inspect.Parameter:
@@ -130,9 +132,10 @@ def _was_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name != "DEFAULT"
 
 
-def _built(build: Callable[[dict[str, Any]], Any], given: dict[str, Any]) -> Any:
+def configured(build: Callable[..., ConfigT], given: Mapping[str, Any]) -> ConfigT:
+    """Make a config of the options that were given; what it refuses is a wrong command line."""
     try:
-        return build(given)
+        return build(**given)
     except ValueError as error:  # a combination of settings that only the config itself can judge
         raise typer.BadParameter(str(error)) from error
 

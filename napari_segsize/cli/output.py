@@ -11,11 +11,24 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ..engine.events import Comparison, Ended, Event, Loading, Notice, Preview, Started, StepDone, Validated
+from ..engine.events import (
+    Comparison,
+    ContourDone,
+    ContourFailed,
+    Ended,
+    Event,
+    Loading,
+    Notice,
+    Preview,
+    Started,
+    StepDone,
+    Validated,
+)
 from .progress import Bar, metrics_text
 
 __all__ = ["JsonLines", "Output", "Silent", "Terminal", "plain"]
@@ -66,8 +79,11 @@ class JsonLines:
         self._stream = stream
 
     def event(self, event: Event) -> None:
-        """Write the event with its class name under "event"."""
-        self._write({"event": type(event).__name__, **plain(event)})
+        """Write the event with its class name under "event"; of a contour also where it ended."""
+        values = {"event": type(event).__name__, **plain(event)}
+        if isinstance(event, ContourDone):
+            values["vertices"] = plain(event.contours[-1].tolist())
+        self._write(values)
 
     def result(self, name: str, values: Mapping[str, Any], text: str = "") -> None:  # noqa: ARG002
         """Write the values with `name` under "result"."""
@@ -110,7 +126,7 @@ class Terminal:
                 self._bar.step(event)
             case Validated():
                 self._bar.validated(event)
-            case Preview():
+            case Preview() | ContourDone() | ContourFailed():
                 self._bar.advance()
             case Notice():
                 self._say(event.text)
@@ -131,13 +147,16 @@ class Terminal:
         self._bar.stop()
         if not rows:
             return
-        table = Table(title=title, title_justify="left")
+        table = Table(  # without frames: the widest one has to fit into 80 columns
+            title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False
+        )
         for key, value in rows[0].items():
             number = isinstance(value, (int, float))
             table.add_column(key.replace("_", " "), justify="right" if number else "left", no_wrap=True)
         for row in rows:
             table.add_row(*(escape(_cell(value)) for value in row.values()))
         self._out.print(table)
+        self._out.print()
 
     def error(self, sentence: str) -> None:
         """Say it in red, on stderr."""
@@ -178,13 +197,14 @@ def plain(value: Any) -> Any:
 
 
 def _rows(comparison: Comparison) -> list[dict[str, Any]]:
+    sizes = "size error px²" if comparison.of == "images" else "size error ROI px²"
     return [
         {
             "model": row.name,
             "IoU": row.iou,
             "Dice": row.dice,
-            "size error px²": row.size_error,
-            "images": row.images,
+            sizes: row.size_error,
+            comparison.of: row.images,
         }
         for row in comparison.rows
     ]

@@ -87,15 +87,17 @@ def split(
 
 @command()
 def info(out: "Output", project: ProjectPath = Path()) -> None:
-    """Say what a project holds: images, masks, sizes, models, and what does not fit together."""
+    """Say what a project holds: images, annotations, models, and what does not fit together."""
     from ..project import Project
 
     with Project.open(project) as opened:
-        counts, current = opened.counts(), opened.current_model()
+        counts, current = opened.counts(), opened.current_model("contours")
         values = {"name": opened.name, "folder": opened.folder, "counts": counts.as_dict()}
-        out.result("info", values, f"{opened.name} ({opened.folder})")
+        values["contour_model"] = current.id if current else None
+        mover = f"model {current.id}" if current else "the network that ships"
+        out.result("info", values, f"{opened.name} ({opened.folder})\nContours are moved by {mover}.")
         out.table("part", "Images and annotations", [*_parts(counts), _part("all", counts)])
-        out.table("model", "Models (* is in use)", _models(opened, current.id if current else None))
+        out.table("model", "Models (* is in use)", _models(opened))
         for record in opened.missing():
             text = f"{record.name}: the file is gone ({record.path}). Add it again from its new place."
             out.result("missing", {"image": record.name, "path": record.path}, text)
@@ -112,14 +114,16 @@ def use(
 ) -> None:
     """Make a model the one in use, whatever the validation images say of it."""
     from ..project import Project
+    from ..project.trained import kind_of
 
     with Project.open(project) as opened:
-        known = [record.id for record in opened.models()]
+        known = {record.id: record for record in opened.models()}
         if model not in known:
             numbers = ", ".join(map(str, known)) or "none"
             raise SegsizeError(f"model {model}: not in this project, which has {numbers}.")
         opened.promote(model)
-        out.result("use", {"model": model}, f"Model {model} is now in use.")
+        kind = kind_of(known[model].stage)
+        out.result("use", {"model": model, "kind": kind}, f"Model {model} is now in use for {kind}.")
 
 
 def _grouping(group: str, pattern: str) -> str | Callable[[Path], str] | None:
@@ -171,15 +175,17 @@ def _part(name: str, counts: "Counts") -> dict[str, Any]:
         "masks": counts.masks,
         "sizes": counts.sizes,
         "centres": counts.centres,
+        "points": counts.points,
+        "contours": counts.contours,
         "no_object": counts.no_object,
     }
 
 
-def _models(project: "Project", current: int | None) -> list[dict[str, Any]]:
+def _models(project: "Project") -> list[dict[str, Any]]:
     return [
         {
             "model": model.id,
-            "in_use": "*" if model.id == current else "",
+            "in_use": "*" if model.promoted else "",
             "stage": model.stage,
             "recipe": str(model.config.get("recipe", "")),
             "iou": model.metrics.get("iou", float("nan")),

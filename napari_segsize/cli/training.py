@@ -1,23 +1,30 @@
-"""Commands that run the engine: pre-train, fine-tune, evaluate, predict. torch is imported when one runs."""
+"""Commands that run the engine: pre-train, fine-tune, evaluate, predict. torch is imported when one runs.
+
+Those that train or compare networks do so for both kinds, see `--model`.
+"""
 
 # typer reads the annotations when the commands are made, hence no `from __future__ import annotations` here.
 
 import shlex
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ..engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
-from .command import EXIT_STOPPED, ProjectPath, command
+from ..engine.contour_config import ContourConfig
+from .command import EXIT_STOPPED, ProjectPath, command, configured
 
 if TYPE_CHECKING:
     from ..engine.events import Event
     from ..project import Project
     from .output import Output
 
-__all__ = ["evaluate", "fine_tuning", "finetune", "predict", "pretrain"]
+__all__ = [
+    "Resume", "evaluate", "fine_tuning", "finetune", "finetune_contours", "predict", "pretrain", "run",
+]  # fmt: skip
 
 Resume = Annotated[
     bool,
@@ -26,8 +33,15 @@ Resume = Annotated[
     ),
 ]
 
+Kind = Annotated[
+    Literal["pixels", "contour"],
+    typer.Option("--model", help="the network that segments pixels, or the one that moves contours"),
+]
+_COMMANDS = {"contour": "finetune-contours"}
+"""What trains a stage, where the command is not called like it."""
 
-def fine_tuning(given: dict[str, Any]) -> FineTuneConfig:
+
+def fine_tuning(**given: Any) -> FineTuneConfig:
     """The settings of a command line; `--recipe paper` brings the published values of what is not given."""
     return FineTuneConfig.paper(**given) if given.get("recipe") == "paper" else FineTuneConfig(**given)
 
@@ -44,26 +58,62 @@ def pretrain(
         _train(out, opened, stages.pretrain(opened, config, resume=resume), "pretrain")
 
 
-@command(config=FineTuneConfig, build=fine_tuning)
+@command(config=FineTuneConfig)
 def finetune(
-    out: "Output", config: FineTuneConfig, project: ProjectPath = Path(), resume: Resume = False
+    out: "Output",
+    given: dict[str, Any],
+    project: ProjectPath = Path(),
+    model: Kind = "pixels",
+    resume: Resume = False,
 ) -> None:
-    """Go on training the pre-trained network from object sizes."""
+    """Go on training the pre-trained network from object sizes.
+
+    --model contour teaches the network that moves contours instead, with the options it shares; all of its
+    own are in: segsize finetune-contours --help
+    """
+    if model == "contour":
+        config = configured(ContourConfig, _shared(out, given, ContourConfig, resume=resume))
+        finetune_contours(out, config, project, resume)
+        return
     from ..engine import stages
     from ..project import Project
 
+    settings = configured(fine_tuning, given)
     with Project.open(project) as opened:
-        _train(out, opened, stages.finetune(opened, config, resume=resume), "finetune")
+        _train(out, opened, stages.finetune(opened, settings, resume=resume), "finetune")
 
 
-@command(config=EvaluateConfig)
-def evaluate(out: "Output", config: EvaluateConfig, project: ProjectPath = Path()) -> None:
-    """Compare models on held-out images."""
-    from ..engine.evaluate import evaluate as compared
+@command(config=ContourConfig)
+def finetune_contours(
+    out: "Output", config: ContourConfig, project: ProjectPath = Path(), resume: Resume = False
+) -> None:
+    """Teach the network that moves contours this project's objects."""
+    from ..engine.contour_stages import finetune_contour
     from ..project import Project
 
     with Project.open(project) as opened:
-        _run(out, compared(opened, config))
+        _train(out, opened, finetune_contour(opened, config, resume=resume), "contour")
+
+
+@command(config=EvaluateConfig)
+def evaluate(
+    out: "Output", config: EvaluateConfig, project: ProjectPath = Path(), model: Kind = "pixels"
+) -> None:
+    """Compare models on held-out images."""
+    from ..project import SPLITS, Project
+
+    with Project.open(project) as opened:
+        if model == "contour":
+            if config.models:
+                _left_out(out, "models", "the network that ships is compared with the one in use")
+            from ..engine.contour_stages import evaluate_contours
+
+            split = next(each for each in SPLITS if each == config.split)
+            run(out, evaluate_contours(opened, split=split, device=config.device))
+            return
+        from ..engine.evaluate import evaluate as compared
+
+        run(out, compared(opened, config))
 
 
 @command(config=PredictConfig)
@@ -73,7 +123,7 @@ def predict(out: "Output", config: PredictConfig, project: ProjectPath = Path())
     from ..project import Project
 
     with Project.open(project) as opened:
-        _run(out, segmented(opened, config))
+        run(out, segmented(opened, config))
 
 
 def _train(out: "Output", project: "Project", events: "Generator[Event, None, None]", stage: str) -> None:
@@ -83,20 +133,37 @@ def _train(out: "Output", project: "Project", events: "Generator[Event, None, No
 
     if not drain(events, out):
         return
-    state = resumable(project)
-    if state is None or state.stage != stage:
+    state = resumable(project, [stage])
+    if state is None:
         out.result("stopped", {"stage": stage}, "Stopped before the first step; there is nothing to resume.")
         raise typer.Exit(EXIT_STOPPED)
-    resume = f"segsize {state.stage} {shlex.quote(str(project.folder))} --resume"
+    resume = f"segsize {_COMMANDS.get(stage, stage)} {shlex.quote(str(project.folder))} --resume"
     values = {"stage": state.stage, "step": state.step, "steps": state.steps, "resume": resume}
     text = f"Stopped after step {state.step} of {state.steps}; everything is saved. Go on with: {resume}"
     out.result("stopped", values, text)
     raise typer.Exit(EXIT_STOPPED)
 
 
-def _run(out: "Output", events: "Generator[Event, None, None]") -> None:
+def run(out: "Output", events: "Generator[Event, None, None]") -> None:
+    """Run what can be stopped but not resumed."""
     from .drain import drain
 
     if drain(events, out):
         out.result("stopped", {}, "Stopped; what was written so far is complete.")
         raise typer.Exit(EXIT_STOPPED)
+
+
+def _shared(out: "Output", given: Mapping[str, Any], config: type[Any], *, resume: bool) -> dict[str, Any]:
+    """The options that a config has too; a sentence about each of the others."""
+    known = {item.name for item in fields(config)}
+    for name in given:
+        if name not in known and not resume:
+            _left_out(out, name, "segsize finetune-contours --help lists what does")
+    return {name: value for name, value in given.items() if name in known}
+
+
+def _left_out(out: "Output", name: str, why: str) -> None:
+    from ..engine.events import Notice
+
+    option = name.replace("_", "-")
+    out.event(Notice(f"--{option} means nothing for contours and is left out: {why}."))
