@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from napari_segsize.losses._masks import check_device, check_spacing, read_logits, read_masks
 from napari_segsize.losses._reduce import Reduction, reduce_planes
@@ -72,8 +73,9 @@ def active_contour_loss(
     _check_weights(length=length, inside=inside, outside=outside)
     exact, truth, known = read_masks(logits, target)
     probs = exact.sigmoid()
-    ghosts, misses = inside * (1 - truth) ** 2, outside * truth**2
-    region = (probs * (ghosts - misses) + misses).flatten(2).mean(-1)
+    misses = truth.square().mul_(outside)
+    wrong = (1 - truth).square_().mul_(inside).sub_(misses)
+    region = (probs * wrong).flatten(2).mean(-1) + misses.flatten(2).mean(-1)
     values = region + length * outline_length(probs, spacing).flatten(2).mean(-1)
     return reduce_planes(values, known, reduction)
 
@@ -159,12 +161,37 @@ def outline_length(probs: Tensor, spacing: Sequence[float] | None = None) -> Ten
 
     Differences to the next pixel along each axis, 0 at the last, over the side of a pixel.
     """
-    total: Tensor | float = _EPS
-    for axis, side in enumerate(check_spacing(spacing, probs), start=2):
-        pad = [0, 0] * (probs.ndim - 1 - axis) + [0, 1]
-        total = total + nn.functional.pad(probs.diff(dim=axis) / side, pad).square()
-    assert isinstance(total, Tensor)
-    return total.sqrt()
+    sides = check_spacing(spacing, probs)
+    return cast("Tensor", _Length.apply(probs, sides))  # type: ignore[no-untyped-call]
+
+
+class _Length(torch.autograd.Function):
+    """The root of the sum of squared differences, without a tensor in between that is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, probs: Tensor, sides: tuple[float, ...]) -> Tensor:
+        square = torch.full_like(probs, _EPS)
+        for axis, side in enumerate(sides, start=2):
+            step = probs.diff(dim=axis)
+            square.narrow(axis, 0, step.shape[axis]).addcmul_(step, step, value=side**-2)
+        length = square.sqrt_()
+        ctx.save_for_backward(probs, length)
+        ctx.sides = sides
+        return length
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        probs, length = ctx.saved_tensors
+        share = upstream / length
+        slope = torch.zeros_like(probs)
+        for axis, side in enumerate(ctx.sides, start=2):
+            step = probs.diff(dim=axis)
+            rest = step.shape[axis]
+            step.mul_(share.narrow(axis, 0, rest)).mul_(side**-2)
+            slope.narrow(axis, 1, rest).add_(step)
+            slope.narrow(axis, 0, rest).sub_(step)
+        return slope, None
 
 
 def _mean_square(pixels: Tensor, weights: Tensor) -> Tensor:
