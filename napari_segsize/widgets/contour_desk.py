@@ -464,7 +464,7 @@ class ContourDesk:
         self._queue.ask(folder, [self._book.begin(prompt) for prompt in prompts], self.config)
         if len(prompts) == 1:
             self._book.focus = prompts[0].object
-        self._show(error="")
+        self._show(message=f"{_contours(len(prompts)).capitalize()} on the way.", error="")
 
     def _repair(self, name: str, present: NDArray[np.float64], *, evolve: bool) -> None:
         if evolve:

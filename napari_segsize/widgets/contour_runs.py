@@ -15,7 +15,7 @@ from napari_segsize.project.project import Project
 if TYPE_CHECKING:
     from napari_segsize.widgets.contour_queue import Answer, Inbox
 
-__all__ = ["Unfinished", "evolving", "finetuning", "unfinished"]
+__all__ = ["Unfinished", "evolving", "finetuning", "getting_ready", "unfinished"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +23,13 @@ class Unfinished:
     """Objects that have all four points and no outline."""
 
     prompts: tuple[Prompt, ...]
+
+
+def getting_ready() -> Generator[None, None, None]:
+    """Import what makes contours, so that the first one does not wait for it."""
+    from napari_segsize.engine import evolve  # noqa: F401  the import is the work
+
+    yield from ()
 
 
 def unfinished(folder: Path) -> Generator[Unfinished, None, None]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-__all__ = ["SHORTCUTS", "Keys", "Shortcut"]
+__all__ = ["CONTOUR_SHORTCUTS", "SHORTCUTS", "Keys", "Shortcut"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Shortcut:
     shown: str
     does: str
     on_mask: bool = True  # some letters of napari's Labels layer are its own
+    held: bool = False  # holding the key does it for as long as it is held
 
 
 SHORTCUTS: tuple[Shortcut, ...] = (
@@ -39,34 +41,62 @@ SHORTCUTS: tuple[Shortcut, ...] = (
 )
 
 
-class Keys:
-    """Bind the shortcuts to layers, and take them off again."""
+CONTOUR_SHORTCUTS: tuple[Shortcut, ...] = (
+    Shortcut("points", ("Q",), "Q", "four points; once more: begin another object"),
+    Shortcut("accept", ("F",), "F", "accept the contour"),
+    Shortcut("reject", ("E",), "E", "reject: throw the object away"),
+    Shortcut("again", ("R",), "R", "evolve again from the clicks"),
+    Shortcut("next_object", ("W",), "W", "next object to review"),
+    Shortcut("snap", ("G",), "G", "snapping on or off; held down: only meanwhile", held=True),
+    Shortcut("take_back", ("Backspace",), "Backspace", "take the last click back"),
+    Shortcut("next", ("N",), "N", "next image"),
+    Shortcut("previous", ("Shift-N",), "Shift+N", "previous image"),
+    Shortcut("undo", ("Control-Z",), "Ctrl+Z", "undo"),
+    Shortcut("redo", ("Control-Shift-Z",), "Ctrl+Shift+Z", "redo"),
+)
+"""Keys on the layers of contours. S and P are napari's own there: select (and repair), add points."""
 
-    def __init__(self) -> None:
+_HELD_S = 0.4  # a key that is down for longer was held, not pressed
+
+
+class Keys:
+    """Bind shortcuts to layers, and take them off again."""
+
+    def __init__(self, shortcuts: Sequence[Shortcut] = SHORTCUTS) -> None:
+        self._shortcuts = shortcuts
         self._verbs: Mapping[str, Callable[[], Any]] = {}
         self._layers: list[tuple[weakref.ref[Layer], bool]] = []
 
     def use(self, verbs: Mapping[str, Callable[[], Any]]) -> None:
-        """Say what the keys do: a function for each verb of `SHORTCUTS`."""
+        """Say what the keys do: a function for each verb of the shortcuts."""
         self._verbs = verbs
 
     def bind(self, stamps: Layer, mask: Layer, image: Layer | None = None) -> None:
         """Bind the keys on these layers; those bound before lose them."""
-        self.unbind()
-        for layer, on_mask in ((stamps, False), (mask, True), (image, False)):
-            if layer is not None:
-                self._layers.append((weakref.ref(layer), on_mask))
-                for shortcut, key in _keys(on_mask):
-                    layer.bind_key(key, self._slot(shortcut.verb), overwrite=True)
+        layers = [(stamps, False), (mask, True)] + ([] if image is None else [(image, False)])
+        self._bind(layers)
+
+    def bind_all(self, layers: Sequence[Layer]) -> None:
+        """Bind all keys on these layers; nothing is done when they are bound already."""
+        if [reference() for reference, _ in self._layers] != list(layers):
+            self._bind([(layer, False) for layer in layers])
 
     def unbind(self) -> None:
         """Give the keys back to napari."""
         for reference, on_mask in self._layers:
             layer = reference()
             if layer is not None:
-                for _, key in _keys(on_mask):
+                for _, key in self._keys(on_mask):
                     layer.bind_key(key, None)
         self._layers.clear()
+
+    def _bind(self, layers: Sequence[tuple[Layer, bool]]) -> None:
+        self.unbind()
+        for layer, on_mask in layers:
+            self._layers.append((weakref.ref(layer), on_mask))
+            for shortcut, key in self._keys(on_mask):
+                slot = self._held(shortcut.verb) if shortcut.held else self._slot(shortcut.verb)
+                layer.bind_key(key, slot, overwrite=True)
 
     def _slot(self, verb: str) -> Callable[[Layer], None]:
         def press(_layer: Layer) -> None:
@@ -75,6 +105,17 @@ class Keys:
 
         return press
 
+    def _held(self, verb: str) -> Callable[[Layer], Generator[None, None, None]]:
+        """Do it when the key goes down, and once more when it comes up again after a while."""
 
-def _keys(on_mask: bool) -> list[tuple[Shortcut, str]]:
-    return [(each, key) for each in SHORTCUTS if each.on_mask or not on_mask for key in each.keys]
+        def press(_layer: Layer) -> Generator[None, None, None]:
+            begun = time.monotonic()
+            self._slot(verb)(_layer)
+            yield
+            if time.monotonic() - begun > _HELD_S:
+                self._slot(verb)(_layer)
+
+        return press
+
+    def _keys(self, on_mask: bool) -> list[tuple[Shortcut, str]]:
+        return [(each, key) for each in self._shortcuts if each.on_mask or not on_mask for key in each.keys]

@@ -10,6 +10,7 @@ from psygnal import Signal
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.widgets.contour_layers import ContourLayers
 from napari_segsize.widgets.cursor import Cursor
 from napari_segsize.widgets.keys import Keys
 from napari_segsize.widgets.later import Later
@@ -28,12 +29,15 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
 
     from napari_segsize.engine.microscope import Inspection
+    from napari_segsize.project.annotation import PlaneAnnotation
     from napari_segsize.project.project import Project
+    from napari_segsize.widgets.contour_state import Board
     from napari_segsize.widgets.runs import LayerImage
 
 __all__ = ["SegsizeLayers"]
 
 _SLIDER_MS = 60  # the slider has to rest this long before its plane counts as chosen
+_MODES = {"stamp": "add", "select": "select", "paint": "paint", "points": "add", "repair": "select"}
 _PREVIEW_MS = 100  # at most ten redraws a second: more cost a training a multiple of its time
 
 
@@ -80,6 +84,7 @@ class SegsizeLayers:
         self.masks = Masks(self._shelf, self._slice_on_screen)
         self._cursor = Cursor(self._shelf, self.stamps)
         self._overlays = Overlays(self._shelf)
+        self.contours = ContourLayers(self._shelf)
         self.keys = Keys()
         self._slider = Later(_SLIDER_MS, self._on_slider_rested, restart=True)
         self._drawing = Later(_PREVIEW_MS, self._draw_preview)
@@ -97,6 +102,7 @@ class SegsizeLayers:
         self.masks.changed.connect(self._on_mask)
         self.masks.unsaved.connect(self.unsaved.emit)
         self.masks.mode_changed.connect(self._on_tool)
+        self.contours.mode_changed.connect(self._on_tool)
         self._shelf.removed.connect(self._on_removed)
         self._on_layers()
 
@@ -110,6 +116,7 @@ class SegsizeLayers:
         self._drawing.close()
         self.keys.unbind()
         self._cursor.dispose()
+        self.contours.dispose()
         self._shelf.dispose()
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         self.viewer.layers.selection.events.active.disconnect(self._on_tool)
@@ -148,6 +155,16 @@ class SegsizeLayers:
         self.stamps.update(plane.slice, said.stamps)
         self.masks.update(plane.slice, said.mask)
 
+    def show_contours(self, board: Board, said: PlaneAnnotation | None) -> None:
+        """Draw the objects of the plane on screen."""
+        if board.plane is not None and board.plane == self._plane:
+            self.contours.show(board, board.plane.slice, said)
+
+    def settle(self) -> None:
+        """Let the slice that the slider has just reached count as chosen."""
+        self._slider.stop()
+        self._on_slider_rested()
+
     def flush(self) -> None:
         """Hand over what is painted and not yet saved. Called before anything else happens."""
         self.masks.flush()
@@ -156,6 +173,7 @@ class SegsizeLayers:
         """Take all our layers away: the project is closed."""
         self.masks.clear()
         self.stamps.clear()
+        self.contours.clear()
         self._preview = None
         self._overlays.remove_prediction()
         self._overlays.remove_inspection()
@@ -208,16 +226,21 @@ class SegsizeLayers:
 
     @property
     def tool(self) -> str:
-        """What a click would do: "stamp", "select", "paint", or "" for napari's own business."""
+        """What a click would do, see `use`; "" for napari's own business."""
         active = self.viewer.layers.selection.active
         if active is not None and active is self.stamps.layer:
             return {"add": "stamp", "select": "select"}.get(self.stamps.mode, "")
         if active is not None and active is self.masks.layer:
             return "" if self.masks.mode in ("pan_zoom", "transform", "pick") else "paint"
+        if active is not None and active is self.contours.layer:
+            return {"add": "points", "select": "repair"}.get(self.contours.points.mode, "")
         return ""
 
     def use(self, tool: str, project: Project | None = None) -> None:
-        """Take up "stamp", "select" or "paint"; "" moves the camera again. A removed layer comes back."""
+        """Take up "stamp", "select", "paint", "points" or "repair"; a removed layer comes back.
+
+        "" moves the camera again.
+        """
         self.flush()
         if project is not None and self._plane is not None:
             self.show_plane(project, self._plane)
@@ -225,11 +248,15 @@ class SegsizeLayers:
 
     def _take_up(self, tool: str) -> None:
         layer: Layer | None = self.masks.layer if tool == "paint" else self.stamps.layer
+        if tool in ("points", "repair"):
+            layer = self.contours.wake()
+        elif not tool:
+            layer = self.viewer.layers.selection.active if self.tool else layer
         if layer is None:
             return
         layer.visible = True
         self.viewer.layers.selection.active = layer
-        layer.mode = {"stamp": "add", "select": "select", "paint": "paint"}.get(tool, "pan_zoom")
+        layer.mode = _MODES.get(tool, "pan_zoom")
         self._on_tool()
 
     # --- inspection ---------------------------------------------------------------------------------------
@@ -247,6 +274,14 @@ class SegsizeLayers:
     def users_labels(self) -> tuple[Labels, ...]:
         """Return the Labels layers of the user's: masks that can be taken over."""
         return tuple(layer for layer in self.inspectable() if role_of(layer) is None)
+
+    def labels_to_start_from(self) -> Labels | None:
+        """Return the Labels layer that is meant: the active one, else the only one with a label on screen."""
+        active, layers = self.viewer.layers.selection.active, self.inspectable()
+        if active in layers:
+            return next(layer for layer in layers if layer is active)
+        picked = [layer for layer in layers if (self.plane_of(layer)[0] == layer.selected_label).any()]
+        return picked[0] if len(picked) == 1 else None
 
     def take_mask(self, source: Layer, project: Project) -> None:
         """Take over labels of the user's as the mask of this plane, or of every plane of the stack.
@@ -300,6 +335,7 @@ class SegsizeLayers:
         if old is not None and (old.unit, old.planes > 1) != (record.unit, record.planes > 1):
             self.stamps.clear()  # layers of two units at a time would switch the user's scale bar off
             self.masks.clear()
+            self.contours.clear()
         self._pictures.show(record, volume)
         base = self._pictures.base
         assert base is not None
@@ -317,6 +353,8 @@ class SegsizeLayers:
         mask = self.masks.show(base, (record.planes, *record.shape), masks)
         stamps = self.stamps.show(base, record.shape, {each.plane.slice: each.stamps for each in said})
         self.keys.bind(stamps, mask, base if base.metadata.get("napari-segsize-adopted") is None else None)
+        contours = {each.plane.slice: each.contours for each in said}
+        self.contours.begin(base, (record.planes, *record.shape), contours)
         if self.viewer.layers.selection.active in (None, base):
             self.viewer.layers.selection.active = stamps
 
@@ -353,6 +391,7 @@ class SegsizeLayers:
             if base is not None and layer is not None and layer.ndim == base.ndim:
                 place(layer, like(base))
         if base is not None:
+            self.contours.place(base)
             self._draw_preview()
 
     def _on_stamps(self, number: int, put: object, gone: object) -> None:
@@ -364,6 +403,7 @@ class SegsizeLayers:
             self.mask_changed.emit(PlaneRef(self._pictures.record.id, number), labels)
 
     def _on_removed(self, role: str) -> None:
+        self.contours.on_removed(role)
         self.removed.emit(role)
         self._on_tool()
 

@@ -1,4 +1,4 @@
-"""The dock widget: four pages over one controller, a status line, and the clock that draws."""
+"""The dock widget: five pages over one controller, a status line, and the clock that draws."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from napari_segsize.project.annotation import PlaneRef
 from napari_segsize.project.project import Project
 from napari_segsize.widgets.activity import Activity
 from napari_segsize.widgets.annotate_page import AnnotatePage
+from napari_segsize.widgets.contour_page import ContourPage
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.inspect_page import InspectPage
 from napari_segsize.widgets.job import launch
 from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
+from napari_segsize.widgets.reach import reachable
 from napari_segsize.widgets.state import TRAINING, State
 from napari_segsize.widgets.train_page import TrainPage, duration
 
@@ -30,11 +32,11 @@ __all__ = ["SegsizeWidget"]
 
 REDRAW_MS = 100  # drawing, not training, is what costs the window time
 POLL_MS = 1000
-TITLES = ("Project", "Annotate", "Train", "Inspect")
+TITLES = ("Project", "Annotate", "Contours", "Train", "Inspect")
 
 
 class SegsizeWidget(QWidget):
-    """Learn to segment from object sizes: Project, Annotate, Train, Inspect.
+    """Learn to segment from object sizes: Project, Annotate, Contours, Train, Inspect.
 
     Parameters
     ----------
@@ -48,9 +50,12 @@ class SegsizeWidget(QWidget):
         self.layers = SegsizeLayers(napari_viewer)
         self.project_page = ProjectPage(self.controller, self.layers)
         self.annotate_page = AnnotatePage(self.controller, self.layers)
+        self.contour_page = ContourPage(self.controller, self.layers)
         self.train_page = TrainPage(self.controller, self.layers)
         self.inspect_page = InspectPage(self.controller, self.layers)
-        self.pages = (self.project_page, self.annotate_page, self.train_page, self.inspect_page)
+        self.pages = (
+            self.project_page, self.annotate_page, self.contour_page, self.train_page, self.inspect_page
+        )  # fmt: skip
         self._drawn = State()
         self._activity = Activity()
         self.tabs, self.status = QTabWidget(), QLabel()
@@ -74,6 +79,7 @@ class SegsizeWidget(QWidget):
         layout = QVBoxLayout(self)
         for name, page in zip(TITLES, self.pages, strict=True):
             self.tabs.addTab(_Scroll(page), name)
+            reachable(page)
         self.tabs.currentChanged.connect(self._on_tab_changed)
         layout.addWidget(self.tabs, 1)
         self.status.setWordWrap(True)
@@ -114,6 +120,7 @@ class SegsizeWidget(QWidget):
                 self._show_plane(project, state.plane)
         elif before.plane is not None:
             self.layers.clear()
+        self.layers.show_contours(state.board, state.annotation)
         if state.preview is before.preview:
             return
         if state.preview is None or state.preview.plane != state.plane:
@@ -134,6 +141,7 @@ class _Scroll(QScrollArea):
     def __init__(self, page: QWidget) -> None:
         super().__init__()
         self.setWidgetResizable(True)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys that its page leaves over scroll it all the same
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(page)

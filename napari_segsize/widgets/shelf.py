@@ -18,9 +18,10 @@ KEY = "napari-segsize"
 """The metadata entry that makes a layer ours; its value is the layer's role."""
 
 _BELOW = (
-    "image", "prediction", "mask",
+    "image", "prediction", "objects", "mask",
     "distance", "gradient", "outline", "squares", "centres",
-    "stamps", "cursor",
+    "displacement", "accepted contours", "evolving contours",
+    "stamps", "cursor", "extreme points",
 )  # fmt: skip
 """Drawing order of layers that we add, from below; the user may reorder them afterwards."""
 

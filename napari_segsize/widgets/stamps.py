@@ -122,6 +122,13 @@ class Stamps:
         self._unit = unit
 
     @property
+    def selected(self) -> tuple[str, ...]:
+        """Identities of the selected stamps."""
+        layer = self.layer
+        names = [] if layer is None else list(layer.features["object"])
+        return tuple(names[k] for k in sorted(layer.selected_data)) if layer is not None else ()
+
+    @property
     def mode(self) -> str:
         """The napari mode of the layer."""
         return "pan_zoom" if self.layer is None else str(self.layer.mode)

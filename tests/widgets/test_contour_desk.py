@@ -69,11 +69,14 @@ def queue_launch():
 
 
 @pytest.fixture
-def controller(engine, queue_launch, shapes_project):
+def controller(engine, queue_launch, tmp_path, rng):
+    with Project.create(tmp_path / "p") as project:
+        for name in ("a", "b"):
+            project.add_array(name, rng.integers(0, 255, (32, 32), dtype=np.uint8))
     made = Controller(Launch(), beside=queue_launch, linger=0.0)
     made.failures = []
     made.failed.connect(made.failures.append)
-    assert made.open_project(shapes_project.folder)
+    assert made.open_project(tmp_path / "p")
     yield made
     made.dispose()
 

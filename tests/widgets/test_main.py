@@ -28,9 +28,10 @@ from napari_segsize.engine.events import (
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef
 from napari_segsize.widgets import recent, runs
-from napari_segsize.widgets.main import SegsizeWidget
+from napari_segsize.widgets.main import TITLES, SegsizeWidget
 
 LEFT = Qt.MouseButton.LeftButton
+TRAIN = TITLES.index("Train")
 
 
 class Training:
@@ -131,7 +132,7 @@ def press(qtbot, page, text):
 
 
 def begin(qtbot, widget):
-    widget.tabs.setCurrentIndex(2)
+    widget.tabs.setCurrentIndex(TRAIN)
     qtbot.waitUntil(widget.train_page.button.isEnabled)
     qtbot.mouseClick(widget.train_page.button, LEFT)
     qtbot.waitUntil(lambda: len(widget.controller.state.losses) > 15, timeout=5000)
@@ -144,7 +145,7 @@ def ended(qtbot, widget):
 def test_it_says_what_to_do_first(widget, qtbot):
     qtbot.waitUntil(lambda: widget.controller.state.engine == "ready")
     assert "Make a new one to begin" in widget.project_page._where.text()
-    widget.tabs.setCurrentIndex(2)
+    widget.tabs.setCurrentIndex(TRAIN)
     qtbot.waitUntil(lambda: "Open a project" in widget.train_page._used.text())
     assert not widget.train_page.button.isEnabled()
 
@@ -286,7 +287,7 @@ def test_the_images_that_are_read_are_counted(opened, qtbot, monkeypatch):
         assert gate.wait(5)
 
     monkeypatch.setattr(runs, "training", training)
-    opened.tabs.setCurrentIndex(2)
+    opened.tabs.setCurrentIndex(TRAIN)
     opened.controller.train()
     try:
         qtbot.waitUntil(lambda: "reading image 3 of 20" in opened.status.text())
@@ -424,7 +425,7 @@ def test_window_closed_while_training(make_napari_viewer, training, folder, qtbo
 )
 def test_a_failed_training_says_why(opened, training, qtbot, error, words):
     training.raises = error
-    opened.tabs.setCurrentIndex(2)
+    opened.tabs.setCurrentIndex(TRAIN)
     qtbot.waitUntil(opened.train_page.button.isEnabled)
     qtbot.mouseClick(opened.train_page.button, LEFT)
     qtbot.waitUntil(lambda: words in opened.status.text(), timeout=5000)
@@ -433,7 +434,7 @@ def test_a_failed_training_says_why(opened, training, qtbot, error, words):
 
 
 def test_out_of_memory_on_a_gpu_offers_the_cpu(opened, training, qtbot):
-    opened.tabs.setCurrentIndex(2)
+    opened.tabs.setCurrentIndex(TRAIN)
     opened.controller.fail("Out of memory.", offer_cpu=True)
     page = opened.train_page
     qtbot.waitUntil(lambda: page._on_cpu.isVisible())
@@ -449,7 +450,7 @@ def test_an_unforeseen_error_is_shown_by_napari(opened, training, qtbot, monkeyp
     shown = []
     monkeypatch.setattr(notification_manager, "receive_error", lambda kind, error, trace: shown.append(error))
     training.raises = KeyError("weights")
-    opened.tabs.setCurrentIndex(2)
+    opened.tabs.setCurrentIndex(TRAIN)
     qtbot.waitUntil(opened.train_page.button.isEnabled)
     qtbot.mouseClick(opened.train_page.button, LEFT)
     qtbot.waitUntil(lambda: "unexpected error" in opened.status.text(), timeout=5000)
@@ -501,7 +502,7 @@ def test_nothing_is_left_of_a_deleted_widget(make_napari_viewer, folder, qtbot):
 
 
 def test_pages_are_not_cut_off(opened, qtbot):
-    for index in range(4):
+    for index in range(len(TITLES)):
         opened.tabs.setCurrentIndex(index)
         qtbot.wait(50)
         scroll = opened.tabs.widget(index)

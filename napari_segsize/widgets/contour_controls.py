@@ -1,0 +1,308 @@
+"""What is seen of the page Contours: few controls on top, the rest folded away. It knows no verb."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QSlider,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+
+from napari_segsize.engine.contour_config import EvolveConfig
+from napari_segsize.widgets.contour_drawing import OVERLAYS
+from napari_segsize.widgets.contour_scrubber import ContourCurves, Scrubber
+from napari_segsize.widgets.contour_table import ContourTable
+from napari_segsize.widgets.editors import ignores_stray_wheel
+from napari_segsize.widgets.form import Form
+from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS
+from napari_segsize.widgets.sentence import Sentence
+
+if TYPE_CHECKING:
+    from napari_segsize.widgets.contour_state import Outline, Status
+    from napari_segsize.widgets.state import State
+
+__all__ = ["ContourControls", "headline", "verdict"]
+
+_BUTTONS = {
+    "points": ("✚ Four points", "Click the four ends of an object: top, left, bottom, right, in any order"),
+    "repair": ("✎ Repair", "Drag a vertex or an extreme point; click another contour to select it (S)"),
+    "accept": ("✓ Accept", "Store the contour that is shown"),
+    "reject": ("✗ Reject", "Throw the selected object away; Undo brings it back"),
+    "again": ("↻ Again", "Evolve the selected object again, from its clicks, with the settings of now"),
+    "next_object": ("Next ▶", "Select the next object that waits for you"),
+    "accept_all": ("Accept all", "Store every contour of this image that waits for it; one step of undo"),
+    "previous": ("◀", "Previous image"),
+    "next": ("▶", "Next image"),
+    "undo": ("↶ Undo", "Take the last change back"),
+    "redo": ("↷ Redo", "Make it again"),
+    "finetune": ("Fine-tune on my contours", "Teach the network your objects, in the background"),
+    "export": ("Export…", "Write the accepted contours: GeoJSON, COCO, ImageJ ROIs, label image, table"),
+    "import": ("Import…", "Read contours from such a file"),
+}
+_STARTS = {
+    "stamps": ("Selected sizes", "of the layer Sizes"),
+    "shapes": ("Selected shapes", "polygons and ellipses of a Shapes layer of yours"),
+    "label": ("Selected label", "of the Labels layer that is active"),
+}
+_SEEN = {
+    "start": ("Start", "blue: where the evolution of the selected object began"),
+    "evolving": ("Contours", "yellow: contours that evolve, or wait to be accepted"),
+    "truth": ("Mask", "green: the painted mask, if there is one"),
+    "displacement": ("Field", "arrows: where the network sends a vertex, from each place"),
+    "centroid": ("Centroids", "white crosses: centres of mass"),
+}
+_MOST_VERTICES = 64
+
+
+class ContourControls(QWidget):
+    """Buttons, table, scrubber, settings."""
+
+    pressed = Signal(str)
+    """name of a button or of a way to start"""
+    vertices_chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.buttons: dict[str, QPushButton] = {}
+        self.where, self.hint, self.told, self.note, self.verdict, self.headline = (
+            Sentence(name) for name in ("where", "hint", "told", "note", "verdict", "headline")
+        )
+        self.note.setStyleSheet("color: #ff9f43;")
+        self.told.setStyleSheet("color: #ff9f43;")
+        self.table, self.scrubber, self.curves = ContourTable(), Scrubber(), ContourCurves()
+        self.settings = Form(EvolveConfig, main=("engine", "vertices", "iterations"))
+        self.auto = _check("Accept by itself", "Store contours when they come, unless the engine has doubts")
+        self.snap = _check(
+            "Snap clicks to edges (G)",
+            "Pull each click to the strongest edge within 4 px; the key G switches it, or while it is held",
+        )
+        self.evolve = _check("Evolve again after a drag", "Otherwise a dragged vertex just stays where it is")
+        self.lively = _check("Play a contour when it comes", "Once, in half a second")
+        self.evolve.setChecked(True)
+        self.lively.setChecked(True)
+        self.overlays = {name: _check(*_SEEN[name]) for name in OVERLAYS}
+        for name in ("evolving", "truth"):
+            self.overlays[name].setChecked(True)
+        self.vertices, self._count = QSlider(Qt.Orientation.Horizontal), QLabel()
+        self._build()
+
+    def render_state(self, state: State) -> None:
+        """Draw what is no object: where we are, and what can be pressed."""
+        board, meant = state.board, state.board.focused
+        shown = state.plane is not None
+        self.setEnabled(state.is_open)
+        self.where.setText(_where(state))
+        ready = board.count("review")
+        self.buttons["accept_all"].setText(f"Accept all ({ready})" if ready else "Accept all")
+        self.buttons["accept_all"].setEnabled(ready > 0)
+        for name in ("accept", "reject", "again"):
+            self.buttons[name].setEnabled(meant is not None)
+        self.buttons["accept"].setEnabled(meant is not None and meant.status == "review")
+        self.buttons["undo"].setEnabled(state.can_undo)
+        self.buttons["redo"].setEnabled(state.can_redo)
+        for name in ("points", "repair", "export", "import"):
+            self.buttons[name].setEnabled(shown)
+        self.start.setEnabled(shown)
+        self._render_finetune(state)
+
+    def _render_finetune(self, state: State) -> None:
+        button, left = self.buttons["finetune"], state.resumable
+        if state.job == "stopping":
+            text = "Stopping…"
+        elif state.busy:
+            text = (
+                f"Stop (step {state.step} of {state.steps})" if state.stage == "contour" else "Busy: stop it"
+            )
+        elif left is not None and left.stage == "contour":
+            text = f"Resume fine-tuning from step {left.step}"
+        else:
+            text = _BUTTONS["finetune"][0]
+        button.setText(text)
+        button.setEnabled(state.is_open and state.job != "stopping")
+
+    def show_vertices(self, meant: Outline | None) -> None:
+        """Show how many vertices the selected contour has."""
+        count = 0 if meant is None else len(meant.present)
+        self.vertices.setEnabled(count > 0)
+        with QSignalBlocker(self.vertices):
+            self.vertices.setMaximum(max(_MOST_VERTICES, count))
+            self.vertices.setValue(count)
+        self._count.setText(str(count) if count else "")
+
+    # --- building -----------------------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        top = QHBoxLayout()
+        top.addWidget(self.where, 1)
+        for name in ("previous", "next"):
+            top.addWidget(self._button(name))
+            self.buttons[name].setFixedWidth(34)
+        layout.addLayout(top)
+        layout.addLayout(self._row("points", "repair"))
+        layout.addWidget(self.hint)
+        layout.addLayout(self._row("accept", "reject", "again"))
+        layout.addLayout(self._row("next_object", "accept_all"))
+        layout.addWidget(self.told)
+        layout.addWidget(self.headline)
+        layout.addWidget(self.table)
+        layout.addWidget(self.note)
+        layout.addWidget(self.scrubber)
+        layout.addLayout(self._vertex_row())
+        layout.addLayout(self._row("undo", "redo"))
+        layout.addWidget(self._folded("Watch", self._watch_box()))
+        layout.addWidget(self._button("finetune"))
+        layout.addWidget(self.verdict)
+        layout.addLayout(self._row("export", "import"))
+        layout.addWidget(self._folded("More", self._more_box()))
+        layout.addWidget(self._folded("Keys (while the picture has the focus)", _shortcuts()))
+        layout.addStretch(1)
+        for name in ("points", "repair"):
+            self.buttons[name].setCheckable(True)
+        for sentence in (self.told, self.note):
+            sentence.hide()
+
+    def _vertex_row(self) -> QHBoxLayout:
+        row, label = QHBoxLayout(), QLabel("Vertices")
+        tip = "<p>Fewer or more vertices for the selected contour; fewer are quicker to repair.</p>"
+        for each in (label, self.vertices):
+            each.setToolTip(tip)
+        self.vertices.setObjectName("vertices")
+        self.vertices.setRange(3, _MOST_VERTICES)
+        self.vertices.setEnabled(False)
+        self.vertices.setMinimumWidth(60)
+        ignores_stray_wheel(self.vertices)
+        self.vertices.valueChanged.connect(self.vertices_chosen)
+        self._count.setMinimumWidth(self._count.fontMetrics().horizontalAdvance("000"))
+        for each, stretch in ((label, 0), (self.vertices, 1), (self._count, 0)):
+            row.addWidget(each, stretch)
+        return row
+
+    def _watch_box(self) -> QWidget:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
+        grid = QGridLayout()
+        for number, name in enumerate(OVERLAYS):
+            grid.addWidget(self.overlays[name], number // 3, number % 3)
+        layout.addLayout(grid)
+        layout.addWidget(self.curves)
+        return inside
+
+    def _more_box(self) -> QWidget:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.start = QToolButton()
+        self.start.setText("Start from…")
+        self.start.setToolTip("<p>Contours can go on from what is there: sizes, drawn shapes, a label.</p>")
+        self.start.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.start)
+        for name, (text, tip) in _STARTS.items():
+            action = menu.addAction(f"{text} ({tip})")
+            if action is not None:
+                action.setObjectName(name)
+                action.triggered.connect(partial(self._on_pressed, name))
+        self.start.setMenu(menu)
+        layout.addWidget(self.start)
+        for check in (self.snap, self.auto, self.evolve, self.lively):
+            layout.addWidget(check)
+        layout.addWidget(self.settings)
+        return inside
+
+    def _folded(self, title: str, inside: QWidget) -> QCollapsible:
+        folded = QCollapsible(title, expandedIcon="▼", collapsedIcon="▶")
+        folded.setDuration(0)
+        folded.addWidget(inside)
+        return folded
+
+    def _row(self, *names: str) -> QHBoxLayout:
+        row = QHBoxLayout()
+        for name in names:
+            row.addWidget(self._button(name))
+        return row
+
+    def _button(self, name: str) -> QPushButton:
+        text, tip = _BUTTONS[name]
+        key = next((each.shown for each in CONTOUR_SHORTCUTS if each.verb == name), "")
+        button = QPushButton(text)
+        button.setObjectName(name)
+        button.setToolTip(f"<p>{tip}" + (f" ({key})" if key else "") + "</p>")
+        button.clicked.connect(partial(self._on_pressed, name))
+        self.buttons[name] = button
+        return button
+
+    def _on_pressed(self, name: str, _checked: bool = False) -> None:
+        self.pressed.emit(name)
+
+
+def headline(state: State) -> str:
+    """Count the objects of the image."""
+    board = state.board
+    words: tuple[tuple[Status, str], ...] = (
+        ("clicking", "begun"), ("queued", "on the way"), ("review", "to review"), ("accepted", "accepted"),
+        ("failed", "failed"),
+    )  # fmt: skip
+    counted = [f"{board.count(status)} {word}" for status, word in words if board.count(status)]
+    here = board.count("queued")
+    if board.waiting > here:
+        counted.append(f"{board.waiting - here} on the way elsewhere")
+    if board.elsewhere:
+        counted.append(f"{board.elsewhere} more image{'' if board.elsewhere == 1 else 's'} to review")
+    return " · ".join(counted) or "No object on this image yet."
+
+
+def verdict(state: State) -> str:
+    """Say what came of the last fine-tuning, and what the next contours are made with."""
+    ended = state.ended
+    if ended is None or ended.stage != "contour" or state.busy:
+        return ""
+    if ended.message:
+        return ended.message
+    rows = [] if ended.comparison is None else list(ended.comparison.rows)
+    if len(rows) == 2:
+        before, after = rows[0].iou, rows[1].iou
+        return f"The network has learned your objects: IoU {before:.3f} before, {after:.3f} now (held out)."
+    return "The network has learned your objects; the next contours are made with it."
+
+
+def _where(state: State) -> str:
+    image, plane = state.image, state.plane
+    if image is None or plane is None:
+        return "Open a project and add images on the Project page first."
+    text = f"<b>{image.name}</b>"
+    return text + (f" · slice {plane.slice + 1} of {image.planes}" if image.planes > 1 else "")
+
+
+def _check(text: str, tip: str) -> QCheckBox:
+    check = QCheckBox(text)
+    check.setToolTip(f"<p>{tip[:1].upper() + tip[1:]}.</p>")
+    return check
+
+
+def _shortcuts() -> QWidget:
+    inside = QWidget()
+    layout = QGridLayout(inside)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setVerticalSpacing(1)
+    listed = [(each.shown, each.does) for each in CONTOUR_SHORTCUTS]
+    listed += [("S", "repair (napari's Select)"), ("Del", "delete what is selected while repairing")]
+    for row, (key, does) in enumerate(listed):
+        shown = QLabel(f"<b>{key}</b>")
+        shown.setTextFormat(Qt.TextFormat.RichText)
+        layout.addWidget(shown, row, 0)
+        layout.addWidget(Sentence(f"does_{row}", does), row, 1)
+    layout.setColumnStretch(1, 1)
+    return inside

@@ -1,0 +1,233 @@
+"""Contours on their way: all of them as the edges of one Vectors layer, which is quick to draw again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segsize.widgets.contour_points import camera_of, pixel_on_screen
+from napari_segsize.widgets.contour_shape import centroid, edges
+from napari_segsize.widgets.contour_state import Board, Field, Outline
+from napari_segsize.widgets.later import Later
+from napari_segsize.widgets.placement import like, place
+from napari_segsize.widgets.shelf import Shelf
+
+if TYPE_CHECKING:
+    from napari.layers import Layer, Vectors
+
+__all__ = ["OVERLAYS", "ROLE", "ContourDrawing", "Wanted", "truth_edges"]
+
+ROLE, FIELD_ROLE = "evolving contours", "displacement"
+OVERLAYS = ("start", "evolving", "truth", "displacement", "centroid")
+"""What can be drawn, in the order in which the page lists it."""
+
+_BLUE, _YELLOW, _PALE, _GREEN = (0.25, 0.6, 1, 1), (1, 0.88, 0.1, 1), (1, 0.8, 0.1, 0.7), (0.2, 0.9, 0.35, 1)
+_WHITE, _PINK = (1, 1, 1, 1), (1, 0.36, 0.64, 1)
+_WIDTH_PX = 1.7  # on the screen
+_ARROWS = 20  # along a side of the field
+_ZOOM_MS = 150
+_CROSS_PX = 4.0
+
+Colour = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to draw: overlays, and the steps at which evolutions that are being played are shown."""
+
+    overlays: frozenset[str] = frozenset({"evolving", "truth"})
+    playing: Mapping[str, int] | None = None
+
+    def step_of(self, each: Outline, held: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the contour of an object that is shown now; `held` is one whose vertex is being dragged."""
+        if each.object in held:
+            return held[each.object]
+        step = None if self.playing is None else self.playing.get(each.object)
+        return each.present if step is None or step >= len(each.steps) - 1 else each.steps[step]
+
+
+class ContourDrawing:
+    """The Vectors layer, and the one of the displacement field."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._camera = camera_of(shelf.viewer)
+        self._zoomed = Later(_ZOOM_MS, self._resize)
+        self._camera.events.zoom.connect(self._on_zoom)
+        self._edges: dict[str, tuple[Any, NDArray[np.float64]]] = {}
+        self._field: Field | None = None
+        self.held: dict[str, NDArray[Any]] = {}
+
+    @property
+    def layer(self) -> Vectors | None:
+        """The layer, unless there is none or the user has removed it."""
+        layer: Vectors | None = self._shelf.get(ROLE)
+        return layer
+
+    def show(
+        self, base: Layer, number: int, board: Board, wanted: Wanted, truth: NDArray[np.float64] | None
+    ) -> None:
+        """Draw what is wanted on one plane of `base`."""
+        parts, colours = self._parts(base, board, wanted)
+        if truth is not None and "truth" in wanted.overlays and len(truth):
+            parts.append(truth)
+            colours.append(_GREEN)
+        data = np.concatenate(parts) if parts else np.zeros((0, 2, 2))
+        repeated = np.repeat(
+            np.array(colours, np.float32).reshape(-1, 4), [len(part) for part in parts], axis=0
+        )
+        self._put(base, _lifted(data, number, base.ndim), repeated)
+
+    def show_field(self, base: Layer, number: int, field: Field | None) -> None:
+        """Draw the displacement field of the selected object, or take it away."""
+        if field is None:
+            self._field = None
+            self._shelf.remove(FIELD_ROLE)
+            return
+        if field is self._field and self._shelf.get(FIELD_ROLE) is not None:
+            return
+        from napari.layers import Vectors
+
+        self._field = field
+        data = _lifted(_arrows(field), number, base.ndim)
+        width = 0.5 * _WIDTH_PX * pixel_on_screen(base, self._camera.zoom)
+        layer = Vectors(
+            data, name="Displacement field", edge_color=np.array([_PINK]), edge_width=width,
+            vector_style="arrow", length=1, **like(base),
+        )  # fmt: skip
+        self._shelf.put(FIELD_ROLE, layer, above=base)
+
+    def place(self, base: Layer) -> None:
+        """Follow the image."""
+        for role in (ROLE, FIELD_ROLE):
+            layer = self._shelf.get(role)
+            if layer is not None and layer.ndim == base.ndim:
+                place(layer, like(base))
+
+    def remove(self) -> None:
+        """Take everything away."""
+        self._edges, self._field = {}, None
+        for role in (ROLE, FIELD_ROLE):
+            self._shelf.remove(role)
+
+    def dispose(self) -> None:
+        """Stop following the camera."""
+        self._zoomed.close()
+        self._camera.events.zoom.disconnect(self._on_zoom)
+
+    # --- inside
+
+    def _parts(
+        self, base: Layer, board: Board, wanted: Wanted
+    ) -> tuple[list[NDArray[np.float64]], list[Colour]]:
+        parts: list[NDArray[np.float64]] = []
+        colours: list[Colour] = []
+        meant = board.focused
+        if meant is not None and "start" in wanted.overlays and len(meant.steps) > 1:
+            parts.append(edges(meant.steps[0]))
+            colours.append(_BLUE)
+        if "evolving" in wanted.overlays:
+            names = {each.object for each in board.objects}
+            self._edges = {name: kept for name, kept in self._edges.items() if name in names}
+            for each in board.objects:
+                contour = wanted.step_of(each, self.held)
+                if len(contour) and (each.status != "accepted" or each is meant):
+                    parts.append(self._edges_of(each.object, contour))
+                    colours.append(_colour(each, is_meant=each is meant))
+        if "centroid" in wanted.overlays:
+            reach = _CROSS_PX * pixel_on_screen(base, self._camera.zoom)
+            crosses = [
+                _cross(wanted.step_of(each, self.held), reach) for each in board.objects if len(each.present)
+            ]
+            parts += crosses
+            colours += [_WHITE] * len(crosses)
+        return parts, colours
+
+    def _edges_of(self, name: str, contour: NDArray[Any]) -> NDArray[np.float64]:
+        kept = self._edges.get(name)
+        if kept is None or kept[0] is not contour:
+            kept = self._edges[name] = (contour, edges(contour))
+        return kept[1]
+
+    def _put(self, base: Layer, data: NDArray[np.float64], colours: NDArray[np.float32]) -> None:
+        layer = self.layer
+        if layer is None or layer.ndim != base.ndim:
+            from napari.layers import Vectors
+
+            layer = Vectors(
+                data, name="Contours to review", vector_style="line", length=1,
+                edge_width=self._width(base), **like(base),
+            )  # fmt: skip
+            self._shelf.put(ROLE, layer)
+        else:
+            layer.data = data
+        if len(data) and not np.array_equal(layer.edge_color, colours):
+            layer.edge_color = colours
+
+    def _width(self, base: Layer) -> float:
+        return _WIDTH_PX * pixel_on_screen(base, self._camera.zoom)
+
+    def _on_zoom(self) -> None:
+        if self.layer is not None:
+            self._zoomed.ask()
+
+    def _resize(self) -> None:
+        layer = self.layer
+        if layer is not None:
+            width = self._width(layer)
+            if abs(np.log(width / layer.edge_width)) > 0.2:
+                layer.edge_width = width
+
+
+def truth_edges(mask: NDArray[Any], window: tuple[slice, slice] | None = None) -> NDArray[np.float64]:
+    """Borders between different labels, as vectors (M, 2, 2) along the edges of pixels.
+
+    `window`: look only there; a whole mask of very many objects is drawn there only.
+    """
+    if window is not None:
+        part = truth_edges(mask[window])
+        part[:, 0] += (window[0].start, window[1].start)
+        return part
+    padded = np.pad(np.asarray(mask), 1)
+    down = np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])  # between rows y - 1 and y
+    across = np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
+    vectors = np.zeros((len(down) + len(across), 2, 2))
+    vectors[: len(down), 0], vectors[: len(down), 1] = down - 0.5, (0, 1)
+    vectors[len(down) :, 0], vectors[len(down) :, 1] = across - 0.5, (1, 0)
+    return vectors
+
+
+def _colour(each: Outline, *, is_meant: bool) -> Colour:
+    if each.status == "queued":
+        return _BLUE
+    if is_meant:
+        return _WHITE if each.status == "accepted" else _YELLOW
+    return _PALE
+
+
+def _cross(contour: NDArray[Any], reach: float) -> NDArray[np.float64]:
+    y, x = centroid(contour)
+    return np.array([[[y - reach, x], [2 * reach, 0]], [[y, x - reach], [0, 2 * reach]]])
+
+
+def _arrows(field: Field) -> NDArray[np.float64]:
+    side = field.values.shape[-1]
+    step = max(side // _ARROWS, 1)
+    at = np.arange(step // 2, side, step)
+    rows, columns = np.meshgrid(at, at, indexing="ij")
+    begin = np.stack([rows, columns], axis=-1).reshape(-1, 2)
+    places = np.asarray(field.centre) + (begin - (side - 1) / 2) * field.scale
+    along = field.values[:, begin[:, 0], begin[:, 1]].T
+    return np.stack([places, along], axis=1).astype(float)
+
+
+def _lifted(vectors: NDArray[np.float64], number: int, ndim: int) -> NDArray[np.float64]:
+    if ndim == 2:
+        return vectors
+    lead = np.zeros((len(vectors), 2, 1))
+    lead[:, 0] = number
+    return np.concatenate([lead, vectors], axis=2)

@@ -1,0 +1,272 @@
+"""All that the page Contours does with layers: clicks and handles, what evolves, what is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import Signal
+
+from napari_segsize.project.annotation import Point
+from napari_segsize.widgets import contour_drawing, contour_points, contour_shapes
+from napari_segsize.widgets.contour_drawing import ContourDrawing, Wanted, truth_edges
+from napari_segsize.widgets.contour_points import ContourPoints, Handle
+from napari_segsize.widgets.contour_shape import contains, distance_to
+from napari_segsize.widgets.contour_shapes import ContourShapes, ObjectLabels, outline_of_shape
+from napari_segsize.widgets.contour_snap import snapped
+from napari_segsize.widgets.contour_state import Board
+from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS, Keys
+from napari_segsize.widgets.later import Later
+from napari_segsize.widgets.placement import like, place
+from napari_segsize.widgets.shelf import Shelf, role_of
+
+if TYPE_CHECKING:
+    from napari.layers import Layer, Points
+
+    from napari_segsize.project.annotation import Contour, PlaneAnnotation
+
+__all__ = ["ContourLayers"]
+
+_MOST_TRUTH = 20_000  # edges of masks; of more, only those around the selected object are drawn
+_HELD_MS = 60
+_NEAR_PX = 8.0  # on the screen: a click this near to a contour means it
+
+
+class ContourLayers:
+    """The layers of contours on the image on screen."""
+
+    clicked = Signal(object)
+    moved = Signal(str, object)
+    removed = Signal(object)
+    edited = Signal(str, object)
+    drawn = Signal(object)
+    picked = Signal(str)
+    """the object of the contour that was clicked"""
+    mode_changed = Signal(str)
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self.points = ContourPoints(shelf, self._snapped)
+        self._drawing = ContourDrawing(shelf)
+        self._shapes, self._labels = ContourShapes(shelf), ObjectLabels(shelf)
+        self.keys = Keys(CONTOUR_SHORTCUTS)
+        self.wanted = Wanted()
+        self.snapping = False
+        self._base: Layer | None = None
+        self._number = 0
+        self._shape = (1, 0, 0)
+        self._board = Board()
+        self._in_use = False  # no layers, as long as nobody outlines anything
+        self._said: Mapping[int, Iterable[Contour]] = {}
+        self._away: set[str] = set()  # roles of layers that the user has removed
+        self._drawn: tuple[Any, ...] = ()
+        self._truth: tuple[Any, NDArray[np.float64] | None] = (None, None)
+        for mine, theirs in (
+            (self.clicked, self.points.clicked), (self.moved, self.points.moved),
+            (self.removed, self.points.removed), (self.mode_changed, self.points.mode_changed),
+            (self.edited, self._shapes.edited), (self.drawn, self._shapes.drawn),
+        ):  # fmt: skip
+            theirs.connect(mine.emit)
+        self.points.picked.connect(self._on_picked)
+        self.points.held.connect(self._on_held)
+        self._holding = Later(_HELD_MS, self._draw_held)
+
+    @property
+    def layer(self) -> Points | None:
+        """The layer to click in."""
+        return self.points.layer
+
+    # --- showing ------------------------------------------------------------------------------------------
+
+    def begin(self, base: Layer, shape: tuple[int, int, int], said: Mapping[int, Iterable[Contour]]) -> None:
+        """Another image is on screen: (planes, H, W), with what is said of its planes."""
+        if self._base is not None and self._base.ndim != base.ndim:
+            self.clear()
+        self._base, self._shape, self._away = base, shape, set()
+        self._said, self._drawn = said, ()
+        if self._in_use:
+            self._labels.begin(base, shape, said)
+        if self.layer is not None:
+            self.points.make(base)
+        self.place(base)
+
+    def show(self, board: Board, number: int, said: PlaneAnnotation | None) -> None:
+        """Draw the objects of a plane; nothing is done when they are drawn already."""
+        base = self._base
+        self._in_use = self._in_use or bool(board.objects)
+        if base is None or board.plane is None or not self._in_use:
+            return
+        if self._labels.layer is None and self._may(contour_shapes.LABELS_ROLE):
+            self._labels.begin(base, self._shape, self._said)
+        self._board, self._number = board, number
+        self.points.show(board, number)
+        mask = None if said is None else said.mask
+        if self._drawing.held:
+            self._drawing.held, self._drawn = {}, ()
+        drawn = (board.objects, board.focus, self.wanted, number, mask, base)
+        if _same(drawn, self._drawn):
+            return
+        self._drawn = drawn
+        if self._may(contour_drawing.ROLE):
+            self._drawing.show(base, number, board, self.wanted, self._truth_of(mask))
+        meant = board.focused
+        shown = meant is not None and "displacement" in self.wanted.overlays
+        self._drawing.show_field(base, number, meant.displacement if shown and meant is not None else None)
+        if self._may(contour_shapes.ROLE):
+            self._shapes.show(base, number, board)
+        if self._may(contour_shapes.LABELS_ROLE):
+            self._labels.show(base, number, board, self._shape)
+        self._bind()
+
+    def show_points(self, board: Board) -> None:
+        """Draw the clicks at once: a click must be seen when it is made."""
+        self.points.show(board, self._number)
+
+    def draw_again(self) -> None:
+        """Draw, though the board is the same: an overlay was asked for."""
+        self._drawn = ()
+
+    def clear(self) -> None:
+        """Take all layers of contours away."""
+        self._drawing.remove()
+        self._shapes.remove()
+        self._labels.remove()
+        self._shelf.remove(contour_points.ROLE)
+        self._base, self._board, self._drawn = None, Board(), ()
+
+    def place(self, base: Layer) -> None:
+        """Follow the image."""
+        self._drawing.place(base)
+        for role in (contour_points.ROLE, contour_shapes.ROLE, contour_shapes.LABELS_ROLE):
+            layer = self._shelf.get(role)
+            if layer is not None and layer.ndim == base.ndim:
+                place(layer, like(base))
+
+    def dispose(self) -> None:
+        """Stop following anything; the layers stay for the user."""
+        self.keys.unbind()
+        self._holding.close()
+        for part in (self.points, self._drawing, self._shapes):
+            part.dispose()
+
+    # --- using --------------------------------------------------------------------------------------------
+
+    def wake(self) -> Points | None:
+        """Return the layer to click in, made anew with everything else if the user has removed it."""
+        if self._base is None:
+            return None
+        self._away.clear()
+        self._in_use = True
+        layer = self.points.make(self._base)
+        self._drawn = ()
+        self._bind()
+        return layer
+
+    def on_removed(self, role: str) -> None:
+        """The user has removed a layer: it stays away until a tool is taken up, or another image shown."""
+        self._away.add(role)
+        if role == contour_shapes.ROLE:
+            self._shapes.forget()
+
+    def selected_outlines(self) -> list[NDArray[np.float64]]:
+        """Return outlines of the shapes that are selected in the user's own layers, in data coordinates."""
+        from napari.layers import Shapes
+
+        found = []
+        for layer in self._shelf.viewer.layers:
+            if isinstance(layer, Shapes) and role_of(layer) is None:
+                for index in sorted(layer.selected_data):
+                    outline = outline_of_shape(layer, index)
+                    if outline is not None:
+                        found.append(self._from(layer, outline))
+        return found
+
+    def selected_label(self, layer: Layer, plane: NDArray[Any]) -> list[NDArray[np.float64]]:
+        """Return the outline of the label that is selected in a Labels layer, given its plane on screen."""
+        from napari_segsize.project.outlines import rings_of
+
+        mask = np.asarray(plane) == layer.selected_label
+        if not mask.any() or layer.selected_label == 0:
+            return []
+        ring = max(rings_of(mask), key=len)
+        return [self._from(layer, np.array(ring, float))]
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _may(self, role: str) -> bool:
+        return role not in self._away
+
+    def _bind(self) -> None:
+        layers = [self._shelf.get(role) for role in (contour_points.ROLE, contour_drawing.ROLE)]
+        self.keys.bind_all([layer for layer in layers if layer is not None])
+
+    def _truth_of(self, mask: NDArray[Any] | None) -> NDArray[np.float64] | None:
+        if mask is None or "truth" not in self.wanted.overlays:
+            return None
+        if self._truth[0] is not mask:
+            self._truth = (mask, truth_edges(mask))
+        truth, meant = self._truth[1], self._board.focused
+        if truth is None or len(truth) <= _MOST_TRUTH:
+            return truth
+        if meant is None or not len(meant.present):
+            return None
+        low, high = meant.present.min(axis=0), meant.present.max(axis=0)
+        margin = (high - low).max() / 2 + 4
+        begin = truth[:, 0]
+        return np.asarray(truth[((begin >= low - margin) & (begin <= high + margin)).all(axis=1)])
+
+    def _snapped(self, point: Point) -> Point:
+        if not self.snapping or self._base is None:
+            return point
+        pixels = self._base.data
+        return snapped(pixels[self._number] if self._base.ndim == 3 else pixels, point)
+
+    def _on_picked(self, point: Point) -> None:
+        layer = self.layer
+        if layer is None:
+            return
+        near = _NEAR_PX * self.points.pixel(layer)
+        inside = [each for each in self._board.objects if len(each.present) > 2]
+        hit = [each for each in inside if contains(each.present, point)]
+        hit = hit or [each for each in inside if distance_to(each.present, point) <= near]
+        if hit:  # of objects inside each other, the smaller one is meant
+            least = min(hit, key=lambda each: float(np.ptp(each.present, axis=0).prod()))
+            self.picked.emit(least.object)
+
+    def _on_held(self, places: Mapping[Handle, Point]) -> None:
+        """Let the contour follow the vertex in the hand."""
+        for handle, at in places.items():
+            meant = self._board.find(handle.object)
+            if handle.kind == "vertex" and meant is not None and handle.nth < len(meant.present):
+                contour = self._drawing.held.setdefault(handle.object, meant.present.copy())
+                contour[handle.nth] = at
+                self._drawing.held[handle.object] = contour.copy()
+        self._holding.ask()
+
+    def _draw_held(self) -> None:
+        if self._drawing.held and self._base is not None and self._may(contour_drawing.ROLE):
+            mask = self._truth[0]
+            self._drawing.show(self._base, self._number, self._board, self.wanted, self._truth_of(mask))
+
+    def _from(self, layer: Layer, outline: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bring vertices of a layer into the pixels of the image."""
+        assert self._base is not None
+        lead = np.zeros(layer.ndim)
+        places = []
+        for vertex in outline:
+            lead[-2:] = vertex
+            world = np.asarray(layer.data_to_world(lead))[-self._base.ndim :]
+            world = np.concatenate([np.zeros(self._base.ndim - len(world)), world])
+            places.append(np.asarray(self._base.world_to_data(world))[-2:])
+        return np.array(places, float)
+
+
+def _same(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:
+    """Compare what is drawn: objects one by one, as a board is made anew for each change."""
+    if len(now) != len(before) or any(a is not b for a, b in zip(now[4:], before[4:], strict=True)):
+        return False
+    if now[1:4] != before[1:4] or len(now[0]) != len(before[0]):
+        return False
+    return all(a is b for a, b in zip(now[0], before[0], strict=True))

@@ -1,0 +1,53 @@
+"""Snapping: a click is pulled to the strongest edge of the image within a few pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_segsize.project.annotation import Point
+
+__all__ = ["REACH", "snapped"]
+
+REACH = 4.0
+"""How far a click may be pulled, in pixels."""
+_SIGMA = 1.0  # of the smoothing that a gradient is taken of, in pixels
+_CLEAR = 3.0  # an edge is this many times stronger than what is usual around it; else the click stays
+
+
+def snapped(pixels: Any, point: Point, *, reach: float = REACH) -> Point:
+    """Return where the strongest edge near a click is; the click itself where there is no clear one.
+
+    Parameters
+    ----------
+    pixels : (H, W) or (H, W, 3) array
+        The plane that was clicked; only what is near is read.
+    point : (y, x) floats
+    reach : float
+        Pixels that the click may be moved: more finds edges farther away, and other objects' edges. 2 to 8.
+    """
+    from scipy.ndimage import gaussian_gradient_magnitude
+
+    margin = int(np.ceil(reach + 4 * _SIGMA)) + 1
+    shape = pixels.shape[:2]
+    corner = [max(round(at) - margin, 0) for at in point]
+    ends = [min(round(at) + margin + 1, side) for at, side in zip(point, shape, strict=True)]
+    if any(end - begin < 3 for begin, end in zip(corner, ends, strict=True)):
+        return point
+    window = np.nan_to_num(np.asarray(pixels[corner[0] : ends[0], corner[1] : ends[1]], float))
+    channels = window[..., None] if window.ndim == 2 else window
+    strength: NDArray[np.float64] = np.max(
+        [gaussian_gradient_magnitude(channels[..., k], _SIGMA) for k in range(channels.shape[-1])], axis=0
+    )
+    y, x = np.meshgrid(
+        *(np.arange(begin, end) for begin, end in zip(corner, ends, strict=True)), indexing="ij"
+    )
+    near = (y - point[0]) ** 2 + (x - point[1]) ** 2 <= reach**2
+    if not near.any():
+        return point
+    best = int(np.argmax(np.where(near, strength, -np.inf)))
+    if strength.flat[best] <= _CLEAR * np.median(strength):
+        return point
+    return float(y.flat[best]), float(x.flat[best])

@@ -1,0 +1,682 @@
+"""The page Contours with a real controller, project and viewer, and a made-up engine."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("napari")
+from contour_engine import FakeEngine
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog, QLabel
+
+from napari_segsize.engine.events import Ended
+from napari_segsize.project import PlaneRef, Project
+from napari_segsize.widgets import contour_page, contour_runs
+from napari_segsize.widgets.contour_page import ContourPage
+from napari_segsize.widgets.contour_shapes import outline_of_shape
+from napari_segsize.widgets.controller import Controller
+from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS
+from napari_segsize.widgets.layers import SegsizeLayers
+from napari_segsize.widgets.shelf import role_of
+
+LEFT = Qt.MouseButton.LeftButton
+FOUR = ((4, 10), (12, 4), (20, 12), (10, 20))
+OTHER = ((22, 28), (26, 22), (34, 30), (28, 38))
+
+
+class Done:
+    """A launch that drains at once, or when it is told to."""
+
+    hold = False
+
+    def __init__(self):
+        self.held = []
+
+    def __call__(self, events, on_event, on_end):
+        job = Job(events, on_event, on_end)
+        (self.held.append if self.hold else Job.finish)(job)
+        return job
+
+
+class Job:
+    def __init__(self, events, on_event, on_end):
+        self.events, self.on_event, self.on_end, self.stopped = events, on_event, on_end, False
+
+    def stop(self):
+        self.stopped = True
+
+    def finish(self):
+        for event in self.events:
+            self.on_event(event)
+        self.on_end(None)
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    engine = FakeEngine()
+    monkeypatch.setattr(contour_runs, "evolving", engine)
+    monkeypatch.setattr(contour_page, "launch", lambda events, *_: events.close())
+    return engine
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    with Project.create(tmp_path / "p") as project:
+        project.add_array("flat", rng.integers(0, 255, (40, 50), dtype=np.uint8))
+        stack = rng.integers(0, 255, (3, 40, 50), dtype=np.uint8)
+        project.add_array("stack", stack, kind="stack", spacing=(2.0, 0.5, 0.5), unit="mm")
+        project.add_array("colour", rng.integers(0, 255, (40, 44, 3), dtype=np.uint8), rgb=True)
+    return tmp_path / "p"
+
+
+@pytest.fixture
+def page(make_napari_viewer, qtbot, engine, folder):
+    launch = Done()
+    controller, layers = Controller(Done(), beside=launch, linger=0.0), SegsizeLayers(make_napari_viewer())
+    page = ContourPage(controller, layers)
+    qtbot.addWidget(page)
+    page.controller, page.layers, page.launch = controller, layers, launch
+    shown = []
+
+    def draw(_state):  # as the dock widget does it
+        state = controller.state
+        if controller.project is not None and state.plane is not None:
+            if shown[-1:] != [(state.folder, state.plane, state.redraw)]:
+                shown.append((state.folder, state.plane, state.redraw))
+                layers.show_plane(controller.project, state.plane)
+            layers.show_contours(state.board, state.annotation)
+        page.render(state)
+
+    controller.state_changed.connect(draw)
+    controller.open_project(folder)
+    page.lively.setChecked(False)
+    page.show()
+    yield page
+    controller.state_changed.disconnect()
+    controller.dispose()
+    layers.close()
+
+
+def board(page):
+    return page.controller.state.board
+
+
+def points(page):
+    return page.layers.contours.layer
+
+
+def click(page, *places, number=0):
+    """As napari's add mode does it."""
+    for y, x in places:
+        lead = (number,) if points(page).ndim == 3 else ()
+        points(page).add((*lead, y, x))
+
+
+def four(page, places=FOUR, number=0):
+    page.buttons["points"].click()
+    click(page, *places, number=number)
+    return board(page).objects[-1].object
+
+
+def press(page, key):
+    """As napari does it: the key's slot of the active layer."""
+    layer = page.layers.viewer.layers.selection.active
+    slot = next(slot for combo, slot in layer.keymap.items() if str(combo) == key)
+    return slot(layer)
+
+
+def layer_of(page, role):
+    return next((layer for layer in page.layers.viewer.layers if role_of(layer) == role), None)
+
+
+def drag(page, row, to):
+    """As napari's select mode does it: one event before it moves, one after."""
+    layer = points(page)
+    layer.selected_data = {row}
+    layer.events.data(value=layer.data, action="changing", data_indices=(row,), vertex_indices=((),))
+    data = layer.data.copy()
+    data[row, -2:] = to
+    with layer.events.data.blocker():
+        layer.data = data
+    layer.events.data(value=layer.data, action="changed", data_indices=(row,), vertex_indices=((),))
+
+
+def rows(page, kind):
+    return [k for k, each in enumerate(points(page).features["kind"]) if each == kind]
+
+
+# --- clicking
+
+
+def test_four_clicks_are_an_object_and_its_contour_is_drawn(page, engine):
+    assert "Press Four points" in page.hint.text()
+    page.buttons["points"].click()
+    assert page.layers.tool == "points"
+    assert "click 1 of 4" in page.hint.text()
+    for number, place in enumerate(FOUR, start=1):
+        assert f"click {number} of 4" in page.hint.text()
+        click(page, place)
+    (contour,) = page.controller.project.annotation(PlaneRef(1)).contours
+    assert contour.points == FOUR
+    assert [prompt.object for prompt in engine.asked] == [contour.object]
+    assert "click 1 of 4" in page.hint.text()
+    edges = layer_of(page, "evolving contours")
+    assert len(edges.data) == 32
+    assert page.headline.text() == "1 to review"
+
+
+def test_a_click_is_drawn_where_it_was_stored_and_a_refused_one_is_not(page):
+    page.buttons["points"].click()
+    click(page, FOUR[0])
+    assert points(page).data.tolist() == [list(FOUR[0])]
+    click(page, (-30, 5))
+    assert points(page).data.tolist() == [list(FOUR[0])]
+    assert "outside the image" in page.controller.state.error
+
+
+def test_points_on_one_line_leave_three_and_a_sentence(page):
+    page.buttons["points"].click()
+    click(page, (5, 4), (5, 8), (5, 12), (5, 16))
+    assert len(points(page).data) == 3
+    assert "extent of 0 px" in page.controller.state.error
+    assert "click 4 of 4" in page.hint.text()
+
+
+def test_backspace_takes_back_the_last_click(page):
+    page.buttons["points"].click()
+    click(page, *FOUR[:3])
+    press(page, "Backspace")
+    assert len(points(page).data) == 2
+    assert "click 3 of 4" in page.hint.text()
+
+
+def test_clicking_goes_on_while_contours_are_waited_for(page):
+    page.launch.hold = True
+    four(page)
+    click(page, *OTHER)
+    assert page.headline.text() == "2 on the way"
+    assert len(points(page).data) == 8
+    page.launch.held[0].finish()
+    assert page.headline.text() == "2 to review"
+
+
+def test_the_key_of_the_tool_begins_another_object(page):
+    page.buttons["points"].click()
+    click(page, *FOUR[:2])
+    press(page, "Q")
+    assert "New object" in page.hint.text()
+    click(page, OTHER[0])
+    assert [len(each.points) for each in board(page).objects] == [2, 1]
+    page.table.selectRow(0)
+    assert "Object 1: click 3 of 4" in page.hint.text()
+
+
+def test_a_quick_second_click_close_by_counts_and_a_slip_does_not(page):
+    """Qt calls it a double click, and napari does nothing about it."""
+    page.buttons["points"].click()
+    click(page, (10, 10))
+
+    class Event:
+        button = 1
+
+    slots = points(page).mouse_double_click_callbacks
+    slot = next(each for each in slots if getattr(each, "__self__", None) is page.layers.contours.points)
+    event = Event()
+    event.position = points(page).data_to_world((10, 10))
+    slot(points(page), event)
+    assert len(board(page).clicking.points) == 1
+    event.position = points(page).data_to_world((14, 13))
+    slot(points(page), event)
+    assert board(page).clicking.points == ((10, 10), (14, 13))
+
+
+@pytest.mark.parametrize("plane", [PlaneRef(2, 1), PlaneRef(3)])
+def test_stacks_and_colours(page, plane):
+    page.controller.show(plane)
+    four(page, number=plane.slice)
+    page.buttons["accept"].click()
+    for role in ("extreme points", "evolving contours", "accepted contours", "objects"):
+        layer, base = layer_of(page, role), page.layers.base
+        assert np.allclose(layer.scale, base.scale)
+        assert layer.units == base.units
+        assert layer.axis_labels == base.axis_labels
+    (contour,) = page.controller.project.annotation(plane).contours
+    assert contour.accepted
+    labels = layer_of(page, "objects").data
+    assert labels.dtype == np.int32
+    assert (labels[plane.slice] if labels.ndim == 3 else labels)[12, 12] == 1
+    assert (labels > 0).sum() == (labels[plane.slice] > 0).sum() if labels.ndim == 3 else True
+
+
+def test_they_follow_when_the_user_changes_the_scale(page):
+    four(page)
+    page.buttons["accept"].click()
+    page.layers.base.scale = (3, 3)
+    for role in ("extreme points", "evolving contours", "accepted contours", "objects"):
+        assert tuple(layer_of(page, role).scale) == (3, 3)
+
+
+def test_another_slice_shows_its_own_objects(page, qtbot):
+    page.controller.show(PlaneRef(2, 0))
+    four(page)
+    page.buttons["accept"].click()
+    page.layers.viewer.dims.set_point(0, 2 * 2.0)  # slice 2, which is 2 mm thick
+    click(page, FOUR[0], number=2)  # before the slider has come to rest
+    assert page.controller.project.annotation(PlaneRef(2, 2)).contours[0].points == (FOUR[0],)
+    assert len(page.controller.project.annotation(PlaneRef(2, 0)).contours) == 1
+
+
+# --- the verdict
+
+
+def test_accepted_contours_are_polygons_and_labels(page):
+    four(page)
+    four(page, OTHER)
+    page.buttons["accept_all"].click()
+    shapes, labels = layer_of(page, "accepted contours"), layer_of(page, "objects")
+    assert list(shapes.shape_type) == ["polygon", "polygon"]
+    assert set(np.unique(labels.data)) == {0, 1, 2}
+    assert not len(layer_of(page, "evolving contours").data[:0])
+    stored = page.controller.project.annotation(PlaneRef(1)).contours
+    assert np.allclose(shapes.data[0], stored[0].vertices)
+
+
+def test_keys_accept_reject_and_go_on(page):
+    first, second, third = four(page), four(page, OTHER), four(page, np.array(OTHER) - (0, 12))
+    page.controller.contours.select(first)
+    press(page, "F")
+    assert board(page).find(first).status == "accepted"
+    assert board(page).focus == second
+    press(page, "W")
+    assert board(page).focus == third
+    press(page, "E")
+    assert board(page).find(third) is None
+    press(page, "Ctrl+Z")
+    assert board(page).find(third).status == "review"
+
+
+def test_only_one_polygon_is_added_when_one_is_accepted(page, monkeypatch):
+    first, second = four(page), four(page, OTHER)
+    page.controller.contours.accept(first)
+    layer = layer_of(page, "accepted contours")
+    added = []
+    add = layer.add
+    monkeypatch.setattr(layer, "add", lambda data, **options: (added.append(len(data)), add(data, **options)))
+    page.controller.contours.accept(second)
+    assert added == [1]
+    page.controller.undo()
+    assert len(layer.data) == 1
+    assert added == [1]
+
+
+def test_undoing_an_acceptance_takes_the_pixels_of_its_label_away(page):
+    four(page)
+    page.buttons["accept"].click()
+    assert layer_of(page, "objects").data.any()
+    page.buttons["undo"].click()
+    assert not layer_of(page, "objects").data.any()
+    page.buttons["redo"].click()
+    assert layer_of(page, "objects").data.any()
+
+
+def test_accepting_by_itself_is_off_until_it_is_wanted(page):
+    four(page)
+    assert board(page).objects[0].status == "review"
+    page.auto.setChecked(True)
+    four(page, OTHER)
+    assert board(page).objects[1].status == "accepted"
+
+
+# --- repair
+
+
+def test_vertices_are_shown_for_repair_and_a_dragged_one_evolves_again(page, engine):
+    name = four(page)
+    page.buttons["repair"].click()
+    assert page.layers.tool == "repair"
+    assert "drag a vertex" in page.hint.text()
+    assert (len(rows(page, "vertex")), len(rows(page, "point"))) == (32, 4)
+    drag(page, rows(page, "vertex")[5], (2, 2))
+    assert engine.asked[-1].object == name
+    assert engine.asked[-1].start[5] == (2, 2)
+    assert board(page).find(name).status == "review"
+    assert points(page).data[rows(page, "vertex")[5]].tolist() == [2, 2]
+
+
+def test_a_dragged_extreme_point_evolves_from_the_present_contour(page, engine):
+    four(page)
+    page.buttons["repair"].click()
+    drag(page, rows(page, "point")[0], (2, 10))
+    assert page.controller.project.annotation(PlaneRef(1)).contours[0].points[0] == (2, 10)
+    assert engine.asked[-1].start
+
+
+def test_the_contour_follows_the_vertex_in_the_hand(page, qtbot):
+    four(page)
+    page.buttons["repair"].click()
+    layer, row = points(page), rows(page, "vertex")[0]
+    layer.events.data(value=layer.data, action="changing", data_indices=(row,), vertex_indices=((),))
+    data = layer.data.copy()
+    data[row] = (1, 1)
+    with layer.events.data.blocker():
+        layer.data = data
+    edges = layer_of(page, "evolving contours")
+    qtbot.waitUntil(lambda: [1, 1] in edges.data[:, 0].tolist(), timeout=3000)
+
+
+def test_a_dragged_vertex_stays_where_it_is_if_that_is_wanted(page, engine):
+    four(page)
+    page.evolve.setChecked(False)
+    page.buttons["repair"].click()
+    drag(page, rows(page, "vertex")[5], (2, 2))
+    assert len(engine.asked) == 1
+    page.buttons["accept"].click()
+    assert page.controller.project.annotation(PlaneRef(1)).contours[0].vertices[5] == (2, 2)
+
+
+def test_deleting_vertices_and_points_with_naparis_key(page):
+    name = four(page)
+    page.buttons["repair"].click()
+    points(page).selected_data = {rows(page, "vertex")[0], rows(page, "vertex")[1]}
+    points(page).remove_selected()
+    assert len(board(page).find(name).present) == 30
+    points(page).selected_data = {rows(page, "point")[3]}
+    points(page).remove_selected()
+    assert board(page).find(name).status == "clicking"
+
+
+def test_a_click_on_a_contour_selects_it(page):
+    first, second = four(page), four(page, OTHER)
+    page.buttons["repair"].click()
+    assert board(page).focus == second
+    page.layers.contours.points.picked.emit((12, 12))
+    assert board(page).focus == first
+    page.layers.contours.points.picked.emit((39, 1))  # nothing there
+    assert board(page).focus == first
+
+
+def test_pasted_points_do_not_stay(page):
+    four(page)
+    page.buttons["repair"].click()
+    layer = points(page)
+    before = len(layer.data)
+    layer.selected_data = {0}
+    layer._copy_data()
+    layer._paste_data()
+    assert len(layer.data) == before
+
+
+def test_the_number_of_vertices(page):
+    name = four(page)
+    assert page.vertices.value() == 32
+    page.vertices.setValue(10)
+    assert len(board(page).find(name).present) == 10
+    page.buttons["accept"].click()
+    assert len(page.controller.project.annotation(PlaneRef(1)).contours[0].vertices) == 10
+
+
+def test_polygons_are_edited_with_naparis_tools(page):
+    name = four(page)
+    page.buttons["accept"].click()
+    layer = layer_of(page, "accepted contours")
+    data = layer.data[0].copy()
+    data[0] = (1.0, 1.0)
+    layer._data_view.edit(0, data)
+    layer.events.data(value=layer.data, action="changed", data_indices=(0,), vertex_indices=((0,),))
+    stored = page.controller.project.annotation(PlaneRef(1)).contours[0]
+    assert (stored.vertices[0], stored.source) == ((1.0, 1.0), "drawn")
+    layer.selected_data = {0}
+    layer.remove_selected()
+    assert page.controller.project.annotation(PlaneRef(1)).contours == ()
+    page.controller.undo()
+    assert board(page).find(name).status == "accepted"
+
+
+def test_a_polygon_drawn_in_our_layer_is_an_object(page, qtbot):
+    four(page)
+    page.buttons["accept"].click()
+    layer = layer_of(page, "accepted contours")
+    layer.add(np.array([[24, 24], [24, 34], [34, 30]]), shape_type="polygon")
+    drawn = next(each for each in board(page).objects if each.source == "drawn")
+    assert drawn.status == "accepted"
+    qtbot.waitUntil(lambda: len(layer.data) == 2)
+
+
+# --- other beginnings
+
+
+def test_selected_sizes_start_contours(page, engine):
+    stamp = page.controller.put_stamp(10, centre=(20, 20))
+    page.layers.use("select")
+    page.layers.stamps.layer.selected_data = {0}
+    page._slots["stamps"]()
+    assert engine.asked[0].stamp == (20, 20, 10)
+    assert board(page).objects[0].object == stamp.object
+
+
+@pytest.mark.parametrize("kind", ["ellipse", "polygon", "rectangle"])
+def test_selected_shapes_start_contours(page, engine, kind):
+    corners = np.array([[10, 10], [10, 30], [22, 30], [22, 10]], float)
+    layer = page.layers.viewer.add_shapes([corners / 2], shape_type=kind, scale=(2, 2))
+    layer.selected_data = {0}
+    page._slots["shapes"]()
+    start = np.array(engine.asked[0].start)
+    assert np.allclose([start.min(0), start.max(0)], [[10, 10], [22, 30]], atol=0.2)
+    layer.selected_data = set()
+    page._slots["shapes"]()
+    assert "Select one or more polygons" in page.controller.state.error
+
+
+def test_a_selected_label_starts_a_contour(page, engine):
+    labels = np.zeros((40, 50), int)
+    labels[10:20, 12:30] = 7
+    layer = page.layers.viewer.add_labels(labels)
+    page._slots["label"]()
+    assert "pick a label" in page.controller.state.error
+    layer.selected_label = 7
+    page._slots["label"]()
+    start = np.array(engine.asked[0].start)
+    assert np.allclose([start.min(0), start.max(0)], [[9.5, 11.5], [19.5, 29.5]])
+
+
+def test_a_line_has_no_outline(page):
+    layer = page.layers.viewer.add_shapes([np.array([[0, 0], [5, 5]])], shape_type="line")
+    assert outline_of_shape(layer, 0) is None
+
+
+# --- watching
+
+
+def test_any_step_is_shown_and_accepted(page):
+    name = four(page)
+    assert page.scrubber.label.text() == "step 3 of 3"
+    page.scrubber.back.click()
+    page.scrubber.back.click()
+    assert board(page).find(name).step == 1
+    edges = layer_of(page, "evolving contours").data[:, 0]
+    assert np.allclose(edges, board(page).find(name).steps[1], atol=1e-4)
+    page.buttons["accept"].click()
+    vertices = page.controller.project.annotation(PlaneRef(1)).contours[0].vertices
+    assert np.allclose(vertices, board(page).find(name).steps[1], atol=1 / 64)
+
+
+def test_playing_shows_every_step_and_changes_nothing(page, qtbot):
+    name = four(page)
+    seen = []
+    page.scrubber.played.connect(seen.append)
+    page.scrubber.play.click()
+    assert page.scrubber.playing
+    qtbot.waitUntil(lambda: not page.scrubber.playing, timeout=5000)
+    assert seen == [0, 1, 2, 3]
+    assert board(page).find(name).step == 3
+
+
+def test_pausing_keeps_the_step_that_is_seen(page, qtbot):
+    name = four(page)
+    page.scrubber.play.click()
+    qtbot.waitUntil(lambda: page.scrubber.slider.value() == 1, timeout=5000)
+    page.scrubber.play.click()
+    assert board(page).find(name).step == 1
+
+
+def test_a_contour_is_played_once_when_it_comes(page, qtbot):
+    page.lively.setChecked(True)
+    four(page)
+    assert page._frames.isActive()
+    qtbot.waitUntil(lambda: not page._frames.isActive(), timeout=5000)
+    edges = layer_of(page, "evolving contours").data[:, 0]
+    assert np.allclose(edges, board(page).objects[0].present, atol=1e-4)
+
+
+def test_overlays(page):
+    mask = np.zeros((40, 50), int)
+    mask[4:21, 4:21] = 1
+    page.controller.put_mask(PlaneRef(1), mask)
+    four(page)
+    layer = layer_of(page, "evolving contours")
+    with_truth = len(layer.data)
+    assert with_truth == 32 + 4 * 17
+    page.overlays["truth"].setChecked(False)
+    assert len(layer.data) == 32
+    page.overlays["start"].setChecked(True)
+    assert len(layer.data) == 64
+    page.overlays["centroid"].setChecked(True)
+    assert len(layer.data) == 66
+    page.overlays["displacement"].setChecked(True)
+    assert layer_of(page, "displacement") is not None
+    page.overlays["displacement"].setChecked(False)
+    assert layer_of(page, "displacement") is None
+
+
+# --- the user's freedom
+
+
+def test_layers_deleted_while_objects_are_queued_come_back_with_the_tool(page):
+    page.launch.hold = True
+    four(page)
+    page.layers.viewer.layers.clear()
+    page.launch.held[0].finish()
+    assert board(page).objects[0].status == "review"
+    assert "still in the project" in page.told.text()
+    page.buttons["points"].click()
+    assert points(page) is not None
+    assert len(layer_of(page, "evolving contours").data) == 32
+
+
+def test_a_removed_layer_stays_away_until_a_tool_is_taken_up(page):
+    four(page)
+    page.layers.viewer.layers.remove(layer_of(page, "evolving contours"))
+    four(page, OTHER)
+    assert len(layer_of(page, "evolving contours").data) == 64
+
+
+def test_renamed_and_reordered_layers_are_still_ours(page):
+    four(page)
+    layer = points(page)
+    layer.name = "my clicks"
+    page.layers.viewer.layers.move(page.layers.viewer.layers.index(layer), 0)
+    click(page, OTHER[0])
+    assert len(board(page).objects) == 2
+
+
+def test_no_layers_of_ours_before_anybody_outlines_anything(page):
+    assert layer_of(page, "extreme points") is None
+    assert layer_of(page, "evolving contours") is None
+
+
+def test_no_key_is_one_of_naparis_but_backspace(page):
+    from napari.layers import Points, Vectors
+    from napari.utils.action_manager import action_manager
+
+    four(page)
+    for layer, kind in ((points(page), Points), (layer_of(page, "evolving contours"), Vectors)):
+        theirs = {
+            str(key)
+            for name, keys in action_manager._shortcuts.items()
+            if getattr(action_manager._actions.get(name), "keymapprovider", None) is kind
+            for key in keys
+        }
+        assert {str(combo) for combo in layer.keymap} & theirs <= {"Backspace"}
+
+
+def test_every_shortcut_is_listed(page):
+    texts = " ".join(label.text() for label in page.findChildren(QLabel))
+    for shortcut in CONTOUR_SHORTCUTS:
+        assert f"<b>{shortcut.shown}</b>" in texts
+
+
+def test_snapping_is_switched_by_a_key_and_for_as_long_as_it_is_held(page, monkeypatch):
+    page.buttons["points"].click()
+    before = page.snap.isChecked()
+    pressed = press(page, "G")
+    next(pressed)
+    assert page.snap.isChecked() != before
+    assert page.layers.contours.snapping != before
+    with pytest.raises(StopIteration):
+        next(pressed)  # a short press: it stays
+    assert page.snap.isChecked() != before
+    held = press(page, "G")
+    next(held)
+    monkeypatch.setattr("napari_segsize.widgets.keys._HELD_S", -1.0)
+    with pytest.raises(StopIteration):
+        next(held)
+    assert page.snap.isChecked() != before
+
+
+# --- in and out, fine-tuning
+
+
+def test_export_and_import(page, tmp_path, monkeypatch):
+    four(page)
+    page.buttons["accept"].click()
+    file = tmp_path / "out.geojson"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(file), "GeoJSON (*.geojson)"))
+    page.buttons["export"].click()
+    assert file.exists()
+    assert "Wrote 1 contour" in page.controller.state.message
+    before = layer_of(page, "objects").data.copy()
+    page.controller.contours.reject(board(page).objects[0].object)
+    assert not layer_of(page, "objects").data.any()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(file), ""))
+    page.buttons["import"].click()
+    assert np.array_equal(layer_of(page, "objects").data > 0, before > 0)
+
+
+def test_exporting_nothing_says_so(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *a, **k: (str(tmp_path / "a"), "COCO (*.json)")
+    )
+    page.buttons["export"].click()
+    assert "no accepted contours" in page.controller.state.error
+
+
+def test_fine_tuning_is_a_long_job_and_renews_the_engine(page, engine, monkeypatch):
+    def finetuning(folder, config, *, resume=False, threads=0):
+        yield Ended(stage="contour", promoted=True, model=1)
+
+    monkeypatch.setattr(contour_runs, "finetuning", finetuning)
+    four(page)
+    page.buttons["finetune"].click()
+    assert "has learned your objects" in page.verdict.text()
+    assert page.buttons["finetune"].text() == "Fine-tune on my contours"
+
+
+def test_settings_reach_the_engine(page, engine):
+    page.settings.editor("engine").setCurrentText("snake")
+    page.settings.editor("vertices").setValue(12)
+    four(page)
+    assert (engine.runs[-1][1].engine, engine.runs[-1][1].vertices) == ("snake", 12)
+    assert page.vertices.value() == 12
+
+
+def test_the_table_says_why_something_failed(page, engine):
+    engine.notice = "The contour crossed itself and was cut to its largest part."
+    four(page)
+    assert page.table.model().index(0, 1).data() == "to review (!)"
+    assert page.note.text() == engine.notice
+    page.launch.hold = True
+    name = four(page, OTHER)
+    engine.fails[name] = "The image is gone."
+    page.launch.held[0].finish()
+    assert page.table.model().index(1, 1).data() == "failed: The image is gone."
