@@ -42,7 +42,7 @@ RADIUS = 8.0
 PUBLISHED = {
     "vertices": (4, 8, 16, 32, 64, 128),
     "iterations": (1, 2, 3, 4, 5),
-    "losses": ("segmentation", "and curvature", "and balloon", "all"),
+    "losses": ("segmentation", "and curvature", "and balloon", "all", "all and distance"),
     "resolution": (16, 32, 64),  # the paper's 128 is beyond the region's side
 }
 
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--model", default="small", help="small, large or acdrnet")
+    parser.add_argument("--distance", type=float, default=1.0, help="weight of the distance loss, ours")
     parser.add_argument("--ablation", choices=tuple(PUBLISHED))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -112,7 +113,7 @@ def _config(arguments: argparse.Namespace, **changes: object) -> ContourConfig:
     base = ContourConfig(
         steps=arguments.steps, model=arguments.model, learning_rate=2e-3, batch_size=32, circle=RADIUS,
         prompts=False, validate_every=100, patience=0, average=0.99, device="cpu",
-        balloon_weight=0.01, curvature_weight=0.0,
+        balloon_weight=0.01, curvature_weight=0.0, distance_weight=arguments.distance,
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]
 
@@ -127,10 +128,14 @@ def _variants(arguments: argparse.Namespace) -> list[tuple[str, ContourConfig]]:
             "segmentation": (0.0, 0.0), "and curvature": (0.0, 0.5), "and balloon": (0.01, 0.0),
             "all": (0.01, 0.5),
         }  # fmt: skip
-        return [
-            (label, _config(arguments, balloon_weight=balloon, curvature_weight=curvature))
+        paper = [
+            (
+                label,
+                _config(arguments, balloon_weight=balloon, curvature_weight=curvature, distance_weight=0.0),
+            )
             for label, (balloon, curvature) in weights.items()
         ]
+        return [*paper, ("all and distance", _config(arguments, curvature_weight=0.5))]
     return [("contour network", _config(arguments))]
 
 

@@ -58,6 +58,12 @@ class ContourConfig:
     balloon_weight: float = option(
         0.0, "weight of the force that lets contours grow; the paper has 0.01", min=0.0, step=0.001
     )
+    distance_weight: float = option(
+        0.0,
+        "weight of the squared distance of the vertices to the outline: for starts beside the object",
+        min=0.0,
+        step=0.1,
+    )
     curvature_weight: float = option(
         0.0, "weight of the force that straightens contours; the paper has 0.5", min=0.0, step=0.01
     )

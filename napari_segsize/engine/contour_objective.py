@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ..losses.contour import balloon_loss, curvature_loss, extreme_points_loss
+from ..losses.contour_distance import contour_distance_loss
 from ..losses.contour_size import contour_size_loss
 from ..models.contour import evolve_contours
 from ..ops.polygon import polygon_mask
@@ -35,6 +36,9 @@ def contour_objective(config: ContourConfig) -> ContourObjective:
         if batch.masked.any():
             error = (masks - batch.target).square().flatten(2).mean(-1)  # (T, B)
             terms["segmentation"] = (error * batch.masked).sum()
+            if config.distance_weight:
+                value = contour_distance_loss(contours, batch.target, reduction="none")
+                terms["distance"] = config.distance_weight * (value * batch.masked).sum()
         if config.balloon_weight:
             value = balloon_loss(contours, shape, masks=masks, reduction="none")
             terms["balloon"] = config.balloon_weight * value.sum()

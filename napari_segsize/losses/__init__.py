@@ -25,6 +25,11 @@ from napari_segsize.losses.contour import (
     contour_segmentation_loss,
     curvature_loss,
 )
+from napari_segsize.losses.contour_distance import (
+    CONTOUR_DISTANCE,
+    ContourDistanceLoss,
+    contour_distance_loss,
+)
 from napari_segsize.losses.contour_points import EXTREME_POINTS, ExtremePointsLoss, extreme_points_loss
 from napari_segsize.losses.contour_size import CONTOUR_SIZE, ContourSizeLoss, contour_size_loss
 from napari_segsize.losses.focal import FOCAL, FocalLoss, focal_loss
@@ -120,6 +125,7 @@ LOSSES: dict[str, LossInfo] = {
     "balloon": BALLOON,
     "curvature": CURVATURE,
     "extreme_points": EXTREME_POINTS,
+    "contour_distance": CONTOUR_DISTANCE,
     "contour_size": CONTOUR_SIZE,
     "projection": PROJECTION,
     "boundary": BOUNDARY,
@@ -143,6 +149,7 @@ __all__ = [
     "CentroidLoss",
     "ChanVeseLoss",
     "ClDiceLoss",
+    "ContourDistanceLoss",
     "ContourSegmentationLoss",
     "ContourSizeLoss",
     "CurvatureLoss",
@@ -171,6 +178,7 @@ __all__ = [
     "centroid_loss",
     "chan_vese_loss",
     "cldice_loss",
+    "contour_distance_loss",
     "contour_segmentation_loss",
     "contour_size_loss",
     "curvature_loss",

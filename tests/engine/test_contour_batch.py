@@ -182,6 +182,11 @@ def test_every_weight_weighs_its_term(items):
         assert float(twice[name]) == pytest.approx(2 * float(base[name]), rel=1e-5)
     none = contour_objective(ContourConfig(points_weight=0.0, size_weight=0.0))(field, batch, 1, lambda x: x)
     assert set(none) == {"segmentation"}
+    near, far = (
+        contour_objective(ContourConfig(distance_weight=weight))(field, batch, 1, lambda x: x)["distance"]
+        for weight in (1.0, 2.0)
+    )
+    assert float(far) == pytest.approx(2 * float(near), rel=1e-5)
 
 
 def test_more_iterations_add_their_errors(items):
