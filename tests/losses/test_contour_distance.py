@@ -64,7 +64,7 @@ def test_where_there_is_no_outline_there_is_no_term(value):
     contours = ring(3, (11, 16)).repeat(2, 1, 1).requires_grad_()
     target = torch.cat([disc(), torch.full((1, 1, *SHAPE), value, dtype=torch.float64)])
     each = contour_distance_loss(contours, target, reduction="none")
-    assert float(each[1]) == 0
+    assert each[1].item() == 0
     each.sum().backward()
     assert contours.grad is not None
     assert contours.grad.isfinite().all()
