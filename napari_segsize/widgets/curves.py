@@ -69,6 +69,7 @@ class Curves(QWidget):
         self._canvas = pg.GraphicsLayoutWidget()
         self._canvas.setBackground(None)
         self._canvas.setMinimumHeight(330)
+        self._canvas.setFocusPolicy(pg.QtCore.Qt.FocusPolicy.NoFocus)  # there is nothing to do in it
         self._names = QLabel()
         self._names.setWordWrap(True)
         self._loss = self._plot(0, "loss")

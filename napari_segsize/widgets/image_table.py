@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt, Signal
-from qtpy.QtGui import QBrush, QColor
+from qtpy.QtGui import QBrush, QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from napari_segsize.project.annotation import ImageRecord
@@ -144,7 +144,8 @@ class ImageTable(QTableView):
         self.setSortingEnabled(True)
         self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
+        trigger = QAbstractItemView.EditTrigger
+        self.setEditTriggers(trigger.DoubleClicked | trigger.EditKeyPressed)
         self.setWordWrap(False)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setMinimumHeight(150)
@@ -160,6 +161,14 @@ class ImageTable(QTableView):
     def show_state(self, state: State) -> None:
         """Show the images of a state."""
         self._model.show_state(state)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:  # noqa: N802  Qt's name
+        """Show the image of the current row on Enter."""
+        index = self.currentIndex()
+        if event is None or event.key() not in (Qt.Key.Key_Return, Qt.Key.Key_Enter) or not index.isValid():
+            super().keyPressEvent(event)
+            return
+        self.image_activated.emit(self._model.image_at(self._sorted.mapToSource(index).row()).id)
 
     def selected(self) -> tuple[ImageRecord, ...]:
         """Return the chosen images, as sorted in the table."""
