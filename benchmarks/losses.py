@@ -12,6 +12,7 @@ whole training step. Exactness is not measured here but tested: tests/losses.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import time
 import warnings
 from collections.abc import Callable
@@ -198,6 +199,22 @@ def measured(row: Row, logits: Tensor, rounds: int) -> str:
     return f"| {row.name} | {best[0]:.1f} | {row.other_name} | {other:.1f} | {other / best[0]:.2f} |"
 
 
+def gudhi_pairs(plane: np.ndarray, rounds: int) -> str:
+    """Time of the pairs alone by gudhi, where it is installed."""
+    if importlib.util.find_spec("gudhi") is None:
+        return ""
+    import gudhi
+
+    took = []
+    for _ in range(rounds):
+        start = time.process_time()
+        cells = gudhi.CubicalComplex(top_dimensional_cells=1 - plane)
+        cells.compute_persistence()
+        cells.cofaces_of_persistence_pairs()
+        took.append(1000 * (time.process_time() - start))
+    return f" (the pairs alone by gudhi {gudhi.__version__} {min(took):.0f} ms)"
+
+
 def one_plane(rounds: int) -> str:
     """The topological loss on single planes, the hardest first."""
     said = []
@@ -209,7 +226,7 @@ def one_plane(rounds: int) -> str:
         target = lines()[:1]
         once(losses.topology_loss, plane, target)
         took = min(once(losses.topology_loss, plane, target) for _ in range(rounds))
-        said.append(f"{name} {took:.0f} ms")
+        said.append(f"{name} {took:.0f} ms{gudhi_pairs(plane.sigmoid()[0, 0].numpy(), rounds)}")
     return ", ".join(said)
 
 

@@ -41,8 +41,9 @@ def active_contour_loss(
     target : (N, C, *spatial) Tensor
         The true mask: boolean, integer or float in 0..1. A plane with NaN is unlabelled and has no term.
     length : float
-        Weight of the outline, 1 in [1]_. More makes it smoother and shorter, until small objects vanish: the
-        outline weighs far more than the area at first, so users of the published code take 0.001 to 0.1.
+        Weight of the outline, 1 in [1]_. More makes it smoother and shorter, until small objects vanish: one
+        of a radius below ``2 length`` pixels is cheaper missed than found. Users of the published code advise
+        much less than 1.
     inside, outside : float
         Weights of background that is held inside the outline and of object left outside, 1 in [1]_.
     spacing : sequence of float, optional
@@ -265,7 +266,7 @@ ACTIVE_CONTOUR = LossInfo(
     looks_at="the length of the outline, and every pixel on its own",
     advice=(
         "For smooth, compact objects and noisy masks, after pre-training with cross-entropy. Take `length` "
-        "down to 0.001 to 0.1, or small objects shrink away."
+        "well below 1 for small objects, or they shrink away."
     ),
     reference="Chen et al., Learning active contour models for medical image segmentation, CVPR 2019",
 )

@@ -104,13 +104,12 @@ def test_inside_and_outside_are_prices_of_ghosts_and_misses(guess, weight):
     assert dear.item() == pytest.approx(3 * plain.item())
 
 
-def test_the_balance_that_users_report():
-    """On a soft prediction the outline outweighs the area many times: the advice is a small `length`."""
-    logits, target = torch.randn(1, 1, 32, 32), disk(5, 32)
-    area = active_contour_loss(logits, target, length=0.0)
-    assert active_contour_loss(logits, target, inside=0.0, outside=0.0) > 0.4 * area
-    both = active_contour_loss(logits, target)
-    assert torch.allclose(both, area + active_contour_loss(logits, target, inside=0.0, outside=0.0))
+@pytest.mark.parametrize(("radius", "length", "found"), [(1.5, 1.0, False), (1.5, 0.1, True), (6, 1.0, True)])
+def test_small_objects_are_cheaper_missed_unless_the_length_weighs_less(radius, length, found):
+    target = disk(radius)
+    right, nothing = torch.where(target, 30.0, -30.0), torch.full((1, 1, 24, 24), -30.0)
+    costs = [active_contour_loss(each, target, length=length) for each in (right, nothing)]
+    assert (costs[0] < costs[1]) == found
 
 
 def test_chan_vese_finds_a_bright_disk_without_a_mask():

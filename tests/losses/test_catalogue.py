@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -26,4 +27,14 @@ def test_an_entry_says_all_there_is_to_know(name):
 
 
 def test_nothing_is_missing():
-    assert set(LOSSES) >= {"bce", "dice", "size", "centroid", "area_bounds"}
+    assert set(LOSSES) >= {
+        *("bce", "dice", "generalised_dice", "tversky", "focal", "size", "centroid", "area_bounds"),
+        *("hausdorff", "one_sided_hausdorff", "hausdorff_erosion", "hausdorff_convolution", "boundary"),
+        *("active_contour", "chan_vese", "cldice", "topology"),
+    }
+
+
+def test_every_loss_has_its_section_in_the_docs():
+    docs = Path(__file__).parents[2] / "docs" / "losses.md"
+    text = docs.read_text(encoding="utf-8")
+    assert not [name for name in LOSSES if f"(`{name}`)" not in text]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def given(name: str) -> dict[str, object]:
     """A prediction and a target for any loss of the catalogue."""
     info = LOSSES[name]
     target = TARGETS[info.needs[0]] if info.needs else None
-    shape = {"shape": (12, 14)} if name in ("balloon", "curvature", "contour_size") else {}
+    takes = inspect.signature(info.function).parameters
+    shape = {"shape": (12, 14)} if "shape" in takes else {}
     prediction = CIRCLE if info.acts_on == "contour" else probabilities()
     return {"prediction": prediction, "target": target, **shape}
 
