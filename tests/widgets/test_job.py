@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 import weakref
 
 import numpy as np
@@ -145,6 +146,27 @@ def test_of_what_waits_and_is_outdated_only_the_newest_is_drawn(qtbot, heard):
     assert [float(event.probabilities[0, 0]) for event in previews] == [49.0]
     assert [event.done for event in heard.events if isinstance(event, Loading)] == [49]
     assert len(heard.events) == 52
+
+
+def test_warnings_find_their_way_after_two_jobs_at_a_time(qtbot, heard):
+    show, gate = warnings.showwarning, threading.Event()
+
+    def first():
+        yield Notice("first")
+        assert gate.wait(5)
+
+    def second():
+        yield Notice("second")
+        while len(heard.ends) < 1:
+            time.sleep(0.01)
+
+    for events in (first(), second()):
+        launch(events, heard.event, heard.end)
+        qtbot.waitUntil(lambda: bool(heard.events))
+        heard.events.clear()
+    gate.set()
+    qtbot.waitUntil(lambda: len(heard.ends) == 2)
+    assert warnings.showwarning is show
 
 
 class Weights:
