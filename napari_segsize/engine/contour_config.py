@@ -19,7 +19,9 @@ class EvolveConfig:
         choices=("network", "snake"),
     )
     vertices: int = option(32, "corners of a contour; few are quicker to repair, 16 to 64", min=4, max=512)
-    iterations: int = option(3, "times the network moves every vertex", min=1, max=20)
+    iterations: int = option(
+        2, "times the network moves every vertex; 3 and more tend to overshoot", min=1, max=20
+    )
     model: int = option(
         0, "number of the contour model in the project; 0 is the current one, or the one that ships", min=0
     )
