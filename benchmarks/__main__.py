@@ -16,6 +16,7 @@ def main() -> None:
     for script, *arguments in (
         ("distance.py",),
         ("flips.py",),
+        ("losses.py",),
         ("annotation.py",),
         ("epoch.py", hippocampus),
         ("hippocampus.py", hippocampus, "--out", "hippocampus.jsonl"),

@@ -11,6 +11,7 @@ from torch import nn
 
 from napari_segsize.losses import LOSSES
 from napari_segsize.losses.info import ActsOn, Need
+from napari_segsize.losses.pictures import PICTURES
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -35,6 +36,9 @@ def test_nothing_is_missing():
 
 
 def test_every_loss_has_its_section_in_the_docs():
-    docs = Path(__file__).parents[2] / "docs" / "losses.md"
-    text = docs.read_text(encoding="utf-8")
+    docs = Path(__file__).parents[2] / "docs"
+    text = (docs / "losses.md").read_text(encoding="utf-8")
     assert not [name for name in LOSSES if f"(`{name}`)" not in text]
+    pictures = {each.stem for each in (docs / "images" / "losses").glob("*.png")}
+    assert pictures >= set(PICTURES) - {"size", "centroid"}
+    assert all(f"(images/losses/{name}.png)" in text for name in pictures)
