@@ -109,7 +109,7 @@ def geodesic(scene: Scene, prompts: list[Prompt]) -> list[Tensor]:
     return [list(snake(scene.image, prompt))[-1] for prompt in prompts]
 
 
-def evolved(network: ContourNet, iterations: int = 3) -> Method:
+def evolved(network: ContourNet, iterations: int = 2) -> Method:
     """The network's contours."""
 
     def method(scene: Scene, prompts: list[Prompt]) -> list[Tensor]:

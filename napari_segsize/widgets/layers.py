@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pint
 from numpy.typing import NDArray
 from psygnal import Signal
 
@@ -74,6 +75,9 @@ class SegsizeLayers:
 
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
+        # Pint reads its units when they are first asked for, and is not safe for threads then: napari's
+        # status bar asks from another one, and the first image would fail with "'pixel' is not defined".
+        pint.Unit("pixel")
         self._closed = False
         self._plane: PlaneRef | None = None
         self.project_file: Path | None = None  # whose plane is shown: its number means nothing elsewhere
