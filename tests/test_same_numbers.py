@@ -34,7 +34,7 @@ class Keep:
         return self
 
     def stop(self) -> None:
-        raise AssertionError("nobody stops it")
+        """Do nothing: it has ended."""
 
 
 @pytest.fixture
