@@ -39,6 +39,7 @@ from napari_segsize.models.contour import ContourNet
 from napari_segsize.ops.points import jitter
 from napari_segsize.ops.polygon import polygon_mask
 from napari_segsize.ops.size import object_size
+from napari_segsize.ops.starts import mask_contour
 from napari_segsize.project import PlaneRef
 
 JITTER = 0.02
@@ -201,9 +202,10 @@ def _without_masks(items: list[CloseUp]) -> list[CloseUp]:
 def annotated(arguments: argparse.Namespace, name: str, network: ContourNet) -> None:
     """Clicks per object and IoU of a simulated annotator: a stamp, four points, one repair after them."""
     held = scenes(arguments.data, name, validation=True)
-    totals: dict[str, list[float]] = {"stamp (1 click)": [], "four points (4)": [], "and one repair (5)": []}
+    labels = ("stamp (1 click)", "four points (4)", "and one repair (5)", "evolved again")
+    totals: dict[str, list[float]] = {label: [] for label in labels}
     for seed in arguments.seeds:
-        stamps, points, repaired = [], [], []
+        stamps, points, repaired, again = [], [], [], []
         for scene in held:
             if not scene.masks:
                 continue
@@ -212,8 +214,15 @@ def annotated(arguments: argparse.Namespace, name: str, network: ContourNet) -> 
             stamps += _scores(scene, evolved(network)(scene, only))
             found = evolved(network)(scene, asked)
             points += _scores(scene, found)
-            repaired += _scores(scene, _repaired(network, scene, asked, found))
-        for label, values in zip(totals, (stamps, points, repaired), strict=True):
+            mended = _repaired(scene, found)
+            repaired += _scores(scene, mended)
+            starts = [tuple((float(y), float(x)) for y, x in contour) for contour in mended]
+            restarted = [
+                Prompt(plane=p.plane, object=p.object, points=p.points, start=start)
+                for p, start in zip(asked, starts, strict=True)
+            ]
+            again += _scores(scene, evolved(network)(scene, restarted))
+        for label, values in zip(totals, (stamps, points, repaired, again), strict=True):
             totals[label].append(float(np.mean(values)))
     print(
         f"{name:12} " + "  ".join(f"{label} {_mean(values)}" for label, values in totals.items()), flush=True
@@ -224,25 +233,20 @@ def _scores(scene: Scene, contours: list[Tensor]) -> list[float]:
     return [overlap(contour, mask) for contour, mask in zip(contours, scene.masks, strict=True)]
 
 
-def _repaired(network: ContourNet, scene: Scene, asked: list[Prompt], found: list[Tensor]) -> list[Tensor]:
-    """Drag the vertex that is farthest off to the true outline, and evolve from there."""
-    from napari_segsize.ops.starts import mask_contour
-
-    again = []
-    for prompt, contour, mask in zip(asked, found, scene.masks, strict=True):
+def _repaired(scene: Scene, found: list[Tensor]) -> list[Tensor]:
+    """Drag the vertex that is farthest off to the true outline."""
+    mended = []
+    for contour, mask in zip(found, scene.masks, strict=True):
         truth = mask_contour(mask, 256)
         away = torch.cdist(contour, truth)
-        worst = int(away.amin(1).argmax())
-        missed = int(away.amin(0).argmax())
+        worst, missed = int(away.amin(1).argmax()), int(away.amin(0).argmax())
         moved = contour.clone()
         if away.amin(0)[missed] > away.amin(1)[worst]:  # a part of the object that no vertex is near
-            worst = int(away[:, missed].argmin())
-            moved[worst] = truth[missed]
+            moved[int(away[:, missed].argmin())] = truth[missed]
         else:
             moved[worst] = truth[away[worst].argmin()]
-        start = tuple((float(y), float(x)) for y, x in moved)
-        again.append(Prompt(plane=prompt.plane, object=prompt.object, points=prompt.points, start=start))
-    return evolved(network)(scene, again)
+        mended.append(moved)
+    return mended
 
 
 def latency() -> None:
