@@ -33,6 +33,8 @@ from .progress import Bar, metrics_text
 
 __all__ = ["JsonLines", "Output", "Silent", "Terminal", "plain"]
 
+_PROSE = 60  # characters; a column with a longer cell is wrapped, so that the others stay whole
+
 
 class Output(Protocol):
     """Where a command reports."""
@@ -152,7 +154,8 @@ class Terminal:
         )
         for key, value in rows[0].items():
             number = isinstance(value, (int, float))
-            table.add_column(key.replace("_", " "), justify="right" if number else "left", no_wrap=True)
+            prose = max(len(_cell(row[key])) for row in rows) > _PROSE
+            table.add_column(key.replace("_", " "), justify="right" if number else "left", no_wrap=not prose)
         for row in rows:
             table.add_row(*(escape(_cell(value)) for value in row.values()))
         self._out.print(table)

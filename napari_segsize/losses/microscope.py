@@ -105,7 +105,7 @@ def microscope(
     -----
     Computed in float64. Probabilities of 0 and 1 are taken to be 1e-6 away, where a logit is 13.8.
     """
-    info = _info(name)
+    info = look_up(name)
     settings = _settings(name, info, options)
     if kind not in get_args(Kind):
         raise ValueError(f'kind: expected "auto", "logits", "probabilities" or "mask", got {kind!r}.')
@@ -138,7 +138,8 @@ def microscope(
     )
 
 
-def _info(name: str) -> LossInfo:
+def look_up(name: str) -> LossInfo:
+    """Return what the catalogue says about a loss; a ValueError suggests the nearest name."""
     if name in LOSSES:
         return LOSSES[name]
     near = get_close_matches(name, LOSSES, 1, 0.4)
@@ -156,6 +157,9 @@ def _settings(name: str, info: LossInfo, options: Mapping[str, Any]) -> dict[str
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(f"{name} has no option {', '.join(unknown)}; it has {', '.join(known) or 'none'}.")
+    missing = [key for key, value in known.items() if value is inspect.Parameter.empty and key not in options]
+    if missing:
+        raise ValueError(f"{name} needs the option {', '.join(missing)}.")
     return {**known, **options}
 
 
