@@ -5,9 +5,11 @@ import pytest
 import torch
 
 from napari_segsize.metrics import (
+    betti_error,
     boundary_f,
     boundary_matches,
     centre_error,
+    cldice,
     dice,
     f1,
     hausdorff95,
@@ -217,6 +219,9 @@ def test_large_instances_weigh_more_and_excess_costs_nothing() -> None:
     ("call", "sentence"),
     [
         (lambda: boundary_f(ONE[0], ONE[0]), "equal shapes"),
+        (lambda: cldice(ONE, ONE[..., 1:]), "equal shapes"),
+        (lambda: cldice(ONE[None], ONE[None]), r"expected \(N, C, H, W\)"),
+        (lambda: betti_error(ONE, ONE[..., 1:]), "equal shapes"),
         (lambda: boundary_f(ONE[None], ONE[None]), r"expected \(N, C, H, W\)"),
         (lambda: weighted_coverage(ONE.float(), ONE.float()), "labels and truth: expected integers"),
         (lambda: weighted_coverage(ONE, ONE[..., 1:]), "labels and truth: expected integers"),
@@ -226,3 +231,68 @@ def test_large_instances_weigh_more_and_excess_costs_nothing() -> None:
 def test_outlines_and_instances_are_checked(call, sentence) -> None:
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+# centre lines, parts and holes
+
+
+def test_cldice_pixel_by_pixel() -> None:
+    from skimage.morphology import skeletonize
+
+    random = np.random.default_rng(0)
+    mask, target = (blobs(random, 12, (17, 21)) | blobs(random, 12, (17, 21)) for _ in range(2))
+    expected = []
+    for one, other in zip(mask, target, strict=True):
+        line, true_line = np.argwhere(skeletonize(one)), np.argwhere(skeletonize(other))
+        met, found = sum(bool(other[y, x]) for y, x in line), sum(bool(one[y, x]) for y, x in true_line)
+        expected.append(harmonic(met, len(line), found, len(true_line)))
+    given = (torch.from_numpy(each).reshape(4, 3, 17, 21) for each in (mask, target))
+    np.testing.assert_allclose(cldice(*given).flatten(), expected)
+    assert min(expected) < 0.5 < max(expected)
+
+
+def test_cldice_counts_length_and_not_width() -> None:
+    thick = torch.zeros(1, 1, 30, 60, dtype=torch.bool)
+    thick[..., 10:19, 5:55] = True
+    thin = torch.zeros_like(thick)
+    thin[..., 14, 10:50] = True
+    assert cldice(thin, thick).item() > 0.95
+    assert dice(thin, thick).item() < 0.2
+    half = thin.clone()
+    half[..., 30:] = False
+    assert cldice(half, thin).item() == pytest.approx(2 / 3)  # all of its line is right, half is missing
+
+
+def test_cldice_of_empty_and_tiny_masks() -> None:
+    assert cldice(NONE, NONE).item() == 1
+    assert cldice(NONE, ONE).item() == cldice(ONE, NONE).item() == 0
+    assert cldice(ONE, plane((7, 7))).item() == 0
+    random = torch.rand(200, 1, 5, 5, generator=torch.Generator().manual_seed(0)) < 0.4
+    for mask in (ONE, TWO, plane((1, 1), (1, 2), (2, 1), (2, 2)), random):
+        assert (cldice(mask, mask) == 1).all()  # no object is so small that it has no line
+
+
+def test_betti_error_by_flooding() -> None:
+    from scipy.ndimage import label
+
+    def parts_and_holes(mask: np.ndarray) -> tuple[int, int]:
+        return label(mask, np.ones((3, 3)))[1], label(np.pad(~mask, 1, constant_values=True))[1] - 1
+
+    random = np.random.default_rng(0)
+    mask, target = (random.random((40, 3, 9, 8)) < 0.6 for _ in range(2))
+    expected = [
+        np.abs(np.subtract(parts_and_holes(one), parts_and_holes(other)))
+        for one, other in zip(mask.reshape(-1, 9, 8), target.reshape(-1, 9, 8), strict=True)
+    ]
+    found = betti_error(torch.from_numpy(mask), torch.from_numpy(target))
+    np.testing.assert_array_equal(found.reshape(-1, 2), expected)
+    assert np.max(expected, 0).min() > 1
+
+
+def test_betti_error_counts_and_does_not_look_where() -> None:
+    ring = plane(*((y, x) for y in (2, 3, 4) for x in (2, 3, 4) if (y, x) != (3, 3)))
+    assert betti_error(ring, ring).tolist() == [[[0, 0]]]
+    assert betti_error(ring, NONE).tolist() == betti_error(NONE, ring).tolist() == [[[1, 1]]]
+    assert betti_error(ring | plane((7, 7)), ring).tolist() == [[[1, 0]]]
+    assert betti_error(ring | plane((3, 3)), ring).tolist() == [[[0, 1]]]
+    assert betti_error(ONE, plane((7, 7))).tolist() == [[[0, 0]]]
