@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QMenu,
     QPushButton,
     QSlider,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -86,11 +85,11 @@ class ContourControls(QWidget):
         self.auto = _check("Accept by itself", "Store contours when they come, unless the engine has doubts")
         self.snap = _check(
             "Snap clicks to edges (G)",
-            "Pull each click to the strongest edge within 4 px; the key G switches it, or while it is held",
+            "Pull each click to the strongest edge within 4 px; the key G switches it on and off",
         )
+        # off: going on from a repaired contour undoes more than the repair was worth (docs/benchmarks.md)
         self.evolve = _check("Evolve again after a drag", "Otherwise a dragged vertex just stays where it is")
         self.lively = _check("Play a contour when it comes", "Once, in half a second")
-        self.evolve.setChecked(True)
         self.lively.setChecked(True)
         self.overlays = {name: _check(*_SEEN[name]) for name in OVERLAYS}
         for name in ("evolving", "truth"):
@@ -151,7 +150,9 @@ class ContourControls(QWidget):
             top.addWidget(self._button(name))
             self.buttons[name].setFixedWidth(34)
         layout.addLayout(top)
-        layout.addLayout(self._row("points", "repair"))
+        tools = self._row("points", "repair")
+        tools.addWidget(self._start_button())
+        layout.addLayout(tools)
         layout.addWidget(self.hint)
         layout.addLayout(self._row("accept", "reject", "again"))
         layout.addLayout(self._row("next_object", "accept_all"))
@@ -205,10 +206,15 @@ class ContourControls(QWidget):
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(0, 0, 0, 0)
-        self.start = QToolButton()
-        self.start.setText("Start from…")
+        for check in (self.snap, self.auto, self.evolve, self.lively):
+            layout.addWidget(check)
+        layout.addWidget(self.settings)
+        return inside
+
+    def _start_button(self) -> QPushButton:
+        self.start = QPushButton("Start from")
+        self.start.setObjectName("start_from")
         self.start.setToolTip("<p>Contours can go on from what is there: sizes, drawn shapes, a label.</p>")
-        self.start.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.start)
         for name, (text, tip) in _STARTS.items():
             action = menu.addAction(f"{text} ({tip})")
@@ -216,11 +222,7 @@ class ContourControls(QWidget):
                 action.setObjectName(name)
                 action.triggered.connect(partial(self._on_pressed, name))
         self.start.setMenu(menu)
-        layout.addWidget(self.start)
-        for check in (self.snap, self.auto, self.evolve, self.lively):
-            layout.addWidget(check)
-        layout.addWidget(self.settings)
-        return inside
+        return self.start
 
     def _folded(self, title: str, inside: QWidget) -> QCollapsible:
         folded = QCollapsible(title, expandedIcon="▼", collapsedIcon="▶")

@@ -33,6 +33,8 @@ _ZOOM_MS = 150
 _CROSS_PX = 4.0
 
 Colour = tuple[float, float, float, float]
+Part = tuple[NDArray[np.float64], NDArray[np.float32]]
+"""Vectors (M, 2, 2) and their colours (M, 4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,6 @@ class ContourDrawing:
         self._camera = camera_of(shelf.viewer)
         self._zoomed = Later(_ZOOM_MS, self._resize)
         self._camera.events.zoom.connect(self._on_zoom)
-        self._edges: dict[str, tuple[Any, NDArray[np.float64]]] = {}
         self._field: Field | None = None
         self.held: dict[str, NDArray[Any]] = {}
 
@@ -72,15 +73,12 @@ class ContourDrawing:
         self, base: Layer, number: int, board: Board, wanted: Wanted, truth: NDArray[np.float64] | None
     ) -> None:
         """Draw what is wanted on one plane of `base`."""
-        parts, colours = self._parts(base, board, wanted)
+        parts = self._parts(base, board, wanted)
         if truth is not None and "truth" in wanted.overlays and len(truth):
-            parts.append(truth)
-            colours.append(_GREEN)
-        data = np.concatenate(parts) if parts else np.zeros((0, 2, 2))
-        repeated = np.repeat(
-            np.array(colours, np.float32).reshape(-1, 4), [len(part) for part in parts], axis=0
-        )
-        self._put(base, _lifted(data, number, base.ndim), repeated)
+            parts.append((truth, _each(len(truth), _GREEN)))
+        data = np.concatenate([part for part, _ in parts] or [np.zeros((0, 2, 2))])
+        colours = np.concatenate([colours for _, colours in parts] or [_each(0, _GREEN)])
+        self._put(base, _lifted(data, number, base.ndim), colours)
 
     def show_field(self, base: Layer, number: int, field: Field | None) -> None:
         """Draw the displacement field of the selected object, or take it away."""
@@ -110,7 +108,7 @@ class ContourDrawing:
 
     def remove(self) -> None:
         """Take everything away."""
-        self._edges, self._field = {}, None
+        self._field = None
         for role in (ROLE, FIELD_ROLE):
             self._shelf.remove(role)
 
@@ -121,37 +119,34 @@ class ContourDrawing:
 
     # --- inside
 
-    def _parts(
-        self, base: Layer, board: Board, wanted: Wanted
-    ) -> tuple[list[NDArray[np.float64]], list[Colour]]:
-        parts: list[NDArray[np.float64]] = []
-        colours: list[Colour] = []
+    def _parts(self, base: Layer, board: Board, wanted: Wanted) -> list[Part]:
+        parts: list[Part] = []
         meant = board.focused
         if meant is not None and "start" in wanted.overlays and len(meant.steps) > 1:
-            parts.append(edges(meant.steps[0]))
-            colours.append(_BLUE)
+            start = edges(meant.steps[0])
+            parts.append((start, _each(len(start), _BLUE)))
         if "evolving" in wanted.overlays:
-            names = {each.object for each in board.objects}
-            self._edges = {name: kept for name, kept in self._edges.items() if name in names}
-            for each in board.objects:
-                contour = wanted.step_of(each, self.held)
-                if len(contour) and (each.status != "accepted" or each is meant):
-                    parts.append(self._edges_of(each.object, contour))
-                    colours.append(_colour(each, is_meant=each is meant))
+            parts += self._contours(board, wanted)
         if "centroid" in wanted.overlays:
             reach = _CROSS_PX * pixel_on_screen(base, self._camera.zoom)
-            crosses = [
-                _cross(wanted.step_of(each, self.held), reach) for each in board.objects if len(each.present)
-            ]
-            parts += crosses
-            colours += [_WHITE] * len(crosses)
-        return parts, colours
+            shown = [wanted.step_of(each, self.held) for each in board.objects]
+            parts += [(_cross(contour, reach), _each(2, _WHITE)) for contour in shown if len(contour)]
+        return parts
 
-    def _edges_of(self, name: str, contour: NDArray[Any]) -> NDArray[np.float64]:
-        kept = self._edges.get(name)
-        if kept is None or kept[0] is not contour:
-            kept = self._edges[name] = (contour, edges(contour))
-        return kept[1]
+    def _contours(self, board: Board, wanted: Wanted) -> list[Part]:
+        """Edges of the contours; those with as many vertices are one array, for speed."""
+        meant = board.focused
+        groups: dict[int, tuple[list[NDArray[Any]], list[Colour]]] = {}
+        for each in board.objects:
+            contour = wanted.step_of(each, self.held)
+            if len(contour) and (each.status != "accepted" or each is meant):
+                contours, colours = groups.setdefault(len(contour), ([], []))
+                contours.append(contour)
+                colours.append(_colour(each, is_meant=each is meant))
+        return [
+            (edges(np.stack(contours)), np.repeat(np.array(colours, np.float32), count, axis=0))
+            for count, (contours, colours) in groups.items()
+        ]
 
     def _put(self, base: Layer, data: NDArray[np.float64], colours: NDArray[np.float32]) -> None:
         layer = self.layer
@@ -207,6 +202,10 @@ def _colour(each: Outline, *, is_meant: bool) -> Colour:
     if is_meant:
         return _WHITE if each.status == "accepted" else _YELLOW
     return _PALE
+
+
+def _each(count: int, colour: Colour) -> NDArray[np.float32]:
+    return np.tile(np.array([colour], np.float32), (count, 1))
 
 
 def _cross(contour: NDArray[Any], reach: float) -> NDArray[np.float64]:

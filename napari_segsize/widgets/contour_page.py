@@ -21,7 +21,7 @@ from napari_segsize.widgets.contour_drawing import Wanted
 from napari_segsize.widgets.contour_points import Handle
 from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.contour_state import Board, Outline, hint
-from napari_segsize.widgets.job import launch
+from napari_segsize.widgets.job import launch_quietly
 
 if TYPE_CHECKING:
     from napari_segsize.project.annotation import PlaneAnnotation, PlaneRef, Ring
@@ -79,7 +79,7 @@ class ContourPage(ContourControls):
             self._ready = True
             works: tuple[Generator[Any, None, None], ...] = (contour_runs.getting_ready(), first_polygon())
             for work in works:
-                launch(work, _ignore, _ignore)
+                launch_quietly(work, _ignore, _ignore)
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  Qt's name
         """Play no longer; what is there stays on the image."""
@@ -285,9 +285,9 @@ class ContourPage(ContourControls):
     # --- what the user does on the image ------------------------------------------------------------------
 
     def _on_clicked(self, point: Point) -> None:
-        self._tell("")
         plane = self._here()
         if plane is not None:
+            self._tell("")
             self._verb.click(plane, point)
             self._layers.contours.show_points(self._controller.state.board)
             self._render_hint()

@@ -15,7 +15,7 @@ from napari_segsize.project.annotation import Point
 from napari_segsize.widgets.contour_state import Board, Outline
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.placement import like, place
-from napari_segsize.widgets.shelf import Quiet, Shelf, connected
+from napari_segsize.widgets.shelf import Quiet, Shelf, connected, disconnected
 
 if TYPE_CHECKING:
     from napari.layers import Layer, Points
@@ -72,6 +72,9 @@ class ContourPoints:
         self._number = 0
         self._last: Point | None = None  # where the last click was
         self._dragging = self._filled = False
+        self._slots: dict[str, Callable[..., None]] = {
+            "data": self._on_data, "set_data": self._on_set_data, "mode": self._on_mode,
+        }  # fmt: skip
         self._zoomed = Later(_ZOOM_MS, self._resize)
         self._camera = camera_of(shelf.viewer)
         self._camera.events.zoom.connect(self._on_zoom)
@@ -92,6 +95,11 @@ class ContourPoints:
         layer = self.layer
         if layer is None or layer.ndim != base.ndim:
             layer = self._made(base)
+        if self._on_data not in layer.events.data.callbacks:  # new, or left there by a dock that was closed
+            self._rows = ()
+            connected(layer.events, self._slots)
+            for callbacks, slot in self._mouse(layer):
+                callbacks.append(slot)
         place(layer, like(base))
         return layer
 
@@ -110,7 +118,13 @@ class ContourPoints:
         return pixel_on_screen(layer, self._camera.zoom)
 
     def dispose(self) -> None:
-        """Stop following the camera."""
+        """Stop following the camera and the user; the layer stays."""
+        layer = self.layer
+        if layer is not None:
+            disconnected(layer.events, self._slots)
+            for callbacks, slot in self._mouse(layer):
+                if slot in callbacks:
+                    callbacks.remove(slot)
         self._zoomed.close()
         self._camera.events.zoom.disconnect(self._on_zoom)
 
@@ -124,14 +138,13 @@ class ContourPoints:
             border_width=0.12, features=_table(()), **like(base),
         )  # fmt: skip
         self._shelf.put(ROLE, layer)
-        self._rows = ()
-        layer.mouse_drag_callbacks.append(self._on_press)
-        layer.mouse_double_click_callbacks.append(self._on_double_click)
-        connected(
-            layer.events,
-            {"data": self._on_data, "set_data": self._on_set_data, "mode": self._on_mode},
-        )
         return layer
+
+    def _mouse(self, layer: Points) -> list[tuple[list[Any], Callable[..., Any]]]:
+        return [
+            (layer.mouse_drag_callbacks, self._on_press),
+            (layer.mouse_double_click_callbacks, self._on_double_click),
+        ]
 
     def _fill(self, layer: Points, rows: tuple[_Row, ...]) -> None:
         self._rows, self._filled = rows, True

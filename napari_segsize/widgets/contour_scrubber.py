@@ -25,7 +25,7 @@ PLAY_MS = 150
 _WHOLE_MS = 3000  # a long evolution is played in leaps
 _LARGEST = 192  # px: larger objects are measured at a smaller scale
 _GREY = "#909090"
-_CURVES = {"area": ("area, px²", "#E69F00"), "size": ("size, px", "#56B4E9"), "iou": ("IoU", "#009E73")}
+_CURVES = {"area": ("area", "#E69F00"), "size": ("size", "#56B4E9"), "iou": ("IoU", "#009E73")}
 
 
 class Scrubber(QWidget):
@@ -152,7 +152,9 @@ class ContourCurves(QWidget):
         super().__init__(parent)
         self._canvas = pg.GraphicsLayoutWidget()
         self._canvas.setBackground(None)
-        self._canvas.setFixedHeight(190)
+        self._canvas.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # there is nothing to do in it
+        self._canvas.setFixedHeight(230)
+        self._canvas.setToolTip("Area (px²), size (px) and IoU with the mask, of every step")
         self._lines: dict[str, pg.PlotDataItem] = {}
         self._plots: dict[str, pg.PlotItem] = {}
         self._marks: list[pg.InfiniteLine] = []
@@ -198,6 +200,7 @@ class ContourCurves(QWidget):
         plot.addItem(mark, ignoreBounds=True)
         self._marks.append(mark)
         self._plots[name] = plot
+        plot.getAxis("bottom").setTickSpacing(major=5, minor=1)
         if row:
             plot.setXLink(self._plots["area"])
 
@@ -218,7 +221,7 @@ def measured(steps: NDArray[Any], truth: NDArray[Any] | None = None) -> dict[str
     masks = [mask_of([(step - low) / scale], (shape[0], shape[1])) for step in np.asarray(steps, float)]
     found = {
         "area": [area(step) for step in steps],
-        "size": [object_size_of(mask) * scale for mask in masks],
+        "size": [object_size_of(np.pad(mask, 1)) * scale for mask in masks],
     }
     target = None if truth is None else _target(truth, masks[-1], low, scale)
     if target is not None:

@@ -15,7 +15,7 @@ from napari_segsize.widgets.contour_points import camera_of, pixel_on_screen
 from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.placement import like, place
-from napari_segsize.widgets.shelf import Quiet, Shelf, connected
+from napari_segsize.widgets.shelf import Quiet, Shelf, connected, disconnected
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer, Shapes
@@ -66,7 +66,9 @@ class ContourShapes:
         layer = self.layer
         if layer is None or layer.ndim != base.ndim:
             layer = self._made(base)
-        if number != self._number:
+        new = self._on_data not in layer.events.data.callbacks  # or left there by a dock that was closed
+        connected(layer.events, {"data": self._on_data})
+        if new or number != self._number:
             self._number = number
             self._replace(layer, wanted)
         elif wanted != self._known:
@@ -82,7 +84,9 @@ class ContourShapes:
         self._rows, self._known = [], {}
 
     def dispose(self) -> None:
-        """Stop following the camera."""
+        """Stop following the camera and the user; the layer stays."""
+        if self.layer is not None:
+            disconnected(self.layer.events, {"data": self._on_data})
         self._zoomed.close()
         self._again.close()
         self._camera.events.zoom.disconnect(self._on_zoom)
@@ -99,7 +103,6 @@ class ContourShapes:
         )  # fmt: skip
         layer.current_edge_color, layer.current_face_color = _COLOUR, "transparent"
         self._shelf.put(ROLE, layer)
-        connected(layer.events, {"data": self._on_data})
         return layer
 
     def _change(self, layer: Shapes, wanted: Mapping[str, Rings]) -> None:

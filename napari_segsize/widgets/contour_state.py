@@ -24,7 +24,7 @@ class Field:
     Attributes
     ----------
     values : (2, S, S) float32 array
-        y and x, in pixels of the region that the network saw.
+        Displacements (y, x) in image pixels, over the region that the network saw.
     centre : (y, x) floats
         Of that region, in image pixels.
     scale : float

@@ -28,10 +28,11 @@ from typing import Any
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, QThreadPool, QTimer
+from superqt.utils import create_worker as create_quiet_worker
 
 from napari_segsize.engine.events import Event, Loading, Preview
 
-__all__ = ["Job", "launch"]
+__all__ = ["Job", "launch", "launch_quietly"]
 
 logger = logging.getLogger(__name__)
 
@@ -110,6 +111,8 @@ class Job(QObject):
         Gets the events, in order; of previews, and of words about loading, that wait, only the newest.
     on_end : callable
         Gets None, or the exception that ended the job; called once, after the last event.
+    asks : bool
+        Whether napari asks before it closes its window while the job goes on.
     """
 
     def __init__(
@@ -117,11 +120,14 @@ class Job(QObject):
         events: Generator[Event, None, None],
         on_event: Callable[[Event], None],
         on_end: Callable[[BaseException | None], None],
+        *,
+        asks: bool = True,
     ) -> None:
         super().__init__()
         self._on_event, self._on_end = on_event, on_end
         self._handle = _Handle(events)
-        self._worker = create_worker(_drain, self._handle, _ignore_errors=True)
+        make = create_worker if asks else create_quiet_worker
+        self._worker = make(_drain, self._handle, _ignore_errors=True)
         self._handle.worker = weakref.ref(self._worker)
         self._timer = QTimer(self)
         self._timer.setInterval(PERIOD_MS)
@@ -197,5 +203,16 @@ def launch(
 ) -> Job:
     """Start a `Job`: what the dock widget's controller is given."""
     job = Job(events, on_event, on_end)
+    job.start()
+    return job
+
+
+def launch_quietly(
+    events: Generator[Event, None, None],
+    on_event: Callable[[Event], None],
+    on_end: Callable[[BaseException | None], None],
+) -> Job:
+    """Start a `Job` that can be ended at any time without a loss: whoever closes the window is not asked."""
+    job = Job(events, on_event, on_end, asks=False)
     job.start()
     return job

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import weakref
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,6 @@ class Shortcut:
     shown: str
     does: str
     on_mask: bool = True  # some letters of napari's Labels layer are its own
-    held: bool = False  # holding the key does it for as long as it is held
 
 
 SHORTCUTS: tuple[Shortcut, ...] = (
@@ -47,7 +45,7 @@ CONTOUR_SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("reject", ("E",), "E", "reject: throw the object away"),
     Shortcut("again", ("R",), "R", "evolve again from the clicks"),
     Shortcut("next_object", ("W",), "W", "next object to review"),
-    Shortcut("snap", ("G",), "G", "snapping on or off; held down: only meanwhile", held=True),
+    Shortcut("snap", ("G",), "G", "snapping of clicks to edges on or off"),
     Shortcut("take_back", ("Backspace",), "Backspace", "take the last click back"),
     Shortcut("next", ("N",), "N", "next image"),
     Shortcut("previous", ("Shift-N",), "Shift+N", "previous image"),
@@ -55,8 +53,6 @@ CONTOUR_SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("redo", ("Control-Shift-Z",), "Ctrl+Shift+Z", "redo"),
 )
 """Keys on the layers of contours. S and P are napari's own there: select (and repair), add points."""
-
-_HELD_S = 0.4  # a key that is down for longer was held, not pressed
 
 
 class Keys:
@@ -95,25 +91,12 @@ class Keys:
         for layer, on_mask in layers:
             self._layers.append((weakref.ref(layer), on_mask))
             for shortcut, key in self._keys(on_mask):
-                slot = self._held(shortcut.verb) if shortcut.held else self._slot(shortcut.verb)
-                layer.bind_key(key, slot, overwrite=True)
+                layer.bind_key(key, self._slot(shortcut.verb), overwrite=True)
 
     def _slot(self, verb: str) -> Callable[[Layer], None]:
         def press(_layer: Layer) -> None:
             if verb in self._verbs:
                 self._verbs[verb]()
-
-        return press
-
-    def _held(self, verb: str) -> Callable[[Layer], Generator[None, None, None]]:
-        """Do it when the key goes down, and once more when it comes up again after a while."""
-
-        def press(_layer: Layer) -> Generator[None, None, None]:
-            begun = time.monotonic()
-            self._slot(verb)(_layer)
-            yield
-            if time.monotonic() - begun > _HELD_S:
-                self._slot(verb)(_layer)
 
         return press
 

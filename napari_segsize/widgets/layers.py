@@ -281,7 +281,8 @@ class SegsizeLayers:
 
     def labels_to_start_from(self) -> Labels | None:
         """Return the Labels layer that is meant: the active one, else the only one with a label on screen."""
-        active, layers = self.viewer.layers.selection.active, self.inspectable()
+        active = self.viewer.layers.selection.active
+        layers = tuple(layer for layer in self.inspectable() if role_of(layer) in (None, "mask"))
         if active in layers:
             return next(layer for layer in layers if layer is active)
         picked = [layer for layer in layers if (self.plane_of(layer)[0] == layer.selected_label).any()]

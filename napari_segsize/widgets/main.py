@@ -17,7 +17,7 @@ from napari_segsize.widgets.annotate_page import AnnotatePage
 from napari_segsize.widgets.contour_page import ContourPage
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.inspect_page import InspectPage
-from napari_segsize.widgets.job import launch
+from napari_segsize.widgets.job import launch, launch_quietly
 from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
@@ -46,7 +46,7 @@ class SegsizeWidget(QWidget):
 
     def __init__(self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.controller = Controller(launch, threads=read_preferences().threads)
+        self.controller = Controller(launch, beside=launch_quietly, threads=read_preferences().threads)
         self.layers = SegsizeLayers(napari_viewer)
         self.project_page = ProjectPage(self.controller, self.layers)
         self.annotate_page = AnnotatePage(self.controller, self.layers)

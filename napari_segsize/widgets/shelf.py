@@ -177,3 +177,11 @@ def connected(emitters: Any, slots: dict[str, Callable[..., None]]) -> None:
         emitter = getattr(emitters, name)
         if slot not in emitter.callbacks:
             emitter.connect(slot)
+
+
+def disconnected(emitters: Any, slots: dict[str, Callable[..., None]]) -> None:
+    """Take the slots off again, where they are connected."""
+    for name, slot in slots.items():
+        emitter = getattr(emitters, name)
+        if slot in emitter.callbacks:
+            emitter.disconnect(slot)

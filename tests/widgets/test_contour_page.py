@@ -56,7 +56,7 @@ class Job:
 def engine(monkeypatch):
     engine = FakeEngine()
     monkeypatch.setattr(contour_runs, "evolving", engine)
-    monkeypatch.setattr(contour_page, "launch", lambda events, *_: events.close())
+    monkeypatch.setattr(contour_page, "launch_quietly", lambda events, *_: events.close())
     return engine
 
 
@@ -332,6 +332,7 @@ def test_accepting_by_itself_is_off_until_it_is_wanted(page):
 
 
 def test_vertices_are_shown_for_repair_and_a_dragged_one_evolves_again(page, engine):
+    page.evolve.setChecked(True)
     name = four(page)
     page.buttons["repair"].click()
     assert page.layers.tool == "repair"
@@ -580,6 +581,25 @@ def test_renamed_and_reordered_layers_are_still_ours(page):
     assert len(board(page).objects) == 2
 
 
+def test_layers_that_a_closed_dock_left_are_taken_over(page, engine):
+    four(page)
+    page.buttons["accept"].click()
+    four(page, OTHER)
+    page.layers.close()
+    old = points(page)
+    old.add((1, 1))  # nobody listens
+    second = SegsizeLayers(page.layers.viewer)
+    second.show_plane(page.controller.project, PlaneRef(1))
+    assert second.contours.wake() is old
+    second.show_contours(board(page), page.controller.state.annotation)
+    heard = []
+    second.contours.clicked.connect(heard.append)
+    old.add((2.0, 3.0))
+    assert heard == [(2.0, 3.0)]
+    assert len(layer_of(page, "accepted contours").data) == 1
+    second.close()
+
+
 def test_no_layers_of_ours_before_anybody_outlines_anything(page):
     assert layer_of(page, "extreme points") is None
     assert layer_of(page, "evolving contours") is None
@@ -606,22 +626,19 @@ def test_every_shortcut_is_listed(page):
         assert f"<b>{shortcut.shown}</b>" in texts
 
 
-def test_snapping_is_switched_by_a_key_and_for_as_long_as_it_is_held(page, monkeypatch):
+def test_snapping_is_switched_by_a_key(page):
+    page.layers.base.data = np.zeros((40, 50), np.uint8)
+    page.layers.base.data[:, 20:] = 200
     page.buttons["points"].click()
-    before = page.snap.isChecked()
-    pressed = press(page, "G")
-    next(pressed)
-    assert page.snap.isChecked() != before
-    assert page.layers.contours.snapping != before
-    with pytest.raises(StopIteration):
-        next(pressed)  # a short press: it stays
-    assert page.snap.isChecked() != before
-    held = press(page, "G")
-    next(held)
-    monkeypatch.setattr("napari_segsize.widgets.keys._HELD_S", -1.0)
-    with pytest.raises(StopIteration):
-        next(held)
-    assert page.snap.isChecked() != before
+    click(page, (10, 18))
+    assert board(page).clicking.points == ((10, 18),)
+    press(page, "G")
+    assert page.snap.isChecked()
+    click(page, (30, 18))
+    assert board(page).clicking.points[1][1] in (19, 20)  # one of the two sides of the edge
+    press(page, "G")
+    click(page, (35, 18))
+    assert board(page).clicking.points[2] == (35, 18)
 
 
 # --- in and out, fine-tuning
