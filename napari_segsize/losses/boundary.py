@@ -96,9 +96,7 @@ def boundary_loss(
     return reduce_planes(values, known & _chosen(classes, logits), reduction)
 
 
-def boundary_map(
-    target: Tensor, *, spacing: Sequence[float] | None = None, edge: Edge = "inner"
-) -> Tensor:
+def boundary_map(target: Tensor, *, spacing: Sequence[float] | None = None, edge: Edge = "inner") -> Tensor:
     """Signed distance to the outline of every mask, **negative inside**, as the boundary loss wants it.
 
     Parameters
