@@ -1,1 +1,4 @@
-"""Networks. Each file opens with the paper it implements: `unet`, MONAI's U-Net and SegResNet, configured."""
+"""Networks. Each file opens with the paper it implements.
+
+`unet`: MONAI's U-Net and SegResNet, configured; `contour`: displacement fields that move polygons (ACDRNet).
+"""

@@ -2,9 +2,12 @@
 
 Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device; contours are ``(N, K, 2)``.
 
+- `ball`, `distance`, `signed_distance`, `size`, `centroid`: distances, object sizes, centres.
 - `mesh`: masks of triangle meshes, for comparison.
 - `outline`: resampling and measures of contours.
+- `points`, `roi`: extreme points and heat maps; regions of an image and the way back.
 - `polygon`: masks of polygons, differentiable in the vertices.
+- `skeleton`, `topology`: centre lines; parts, holes and their persistence.
 - `starts`: contours to start an evolution from.
 - `validity`: outlines with fewer vertices, and without crossings.
 """
