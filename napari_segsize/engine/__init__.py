@@ -3,10 +3,10 @@
 `stages` is the way in: pretrain and finetune over a project; `predict` and `evaluate` use what they leave.
 Below them: `dataset`, `crop`, `augment` and `batch` (annotations to tensors), `objective` (what is
 minimised), `runs` (how a stage is set up), `turn` (one at a time), `loop` (the steps), `checkpoint` (files)
-and `device`. The same for contours: `contour_stages`, `contour_items` and `closeup` (annotations to close-ups),
-`contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt` into a
-contour, through the network (`contour_field`, `starter`: the one that ships) or the `snake`. `microscope`
-explains one plane; `report`, `chart` and `figure` make the page of results.
+and `device`. The same for contours: `contour_stages`, `contour_items` and `closeup` (annotations to
+close-ups), `contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt`
+into a contour, through the network (`contour_field`, `starter`: the one that ships) or the `snake`.
+`microscope` explains one plane; `report`, `chart` and `figure` make the page of results.
 
 `engine.config` and `engine.events` are light; the stages import torch and MONAI, so import them late:
 
