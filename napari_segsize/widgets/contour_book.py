@@ -119,6 +119,7 @@ class Book:
     def __init__(self) -> None:
         self.focus = ""
         self.open = ""
+        self.chosen = False  # whether the user has selected the open object
         self._evolutions: dict[PlaneRef, dict[str, Evolution]] = {}
         self._numbers: dict[PlaneRef, dict[str, int]] = {}
         self._stored: dict[str, Contour] = {}  # of the plane on screen
@@ -129,6 +130,7 @@ class Book:
     def turn_page(self) -> None:
         """Another plane is on screen: nothing of it is meant yet."""
         self.focus = self.open = ""
+        self.chosen = False
         self._stored, self._drawn = {}, {}
         self._mine, self._begun = set(), frozenset()
 
@@ -144,8 +146,9 @@ class Book:
         """Forget an evolution."""
         self._evolutions.get(plane, {}).pop(name, None)
 
-    def leave_open(self, name: str) -> None:
-        """Let the next click belong to this object; "" for a new one."""
+    def leave_open(self, name: str, *, chosen: bool = False) -> None:
+        """Let the next click belong to this object; "" for a new one. `chosen`: the user has said so."""
+        self.chosen = chosen or (self.chosen and name == self.open != "")
         self.open = name
         self._mine.add(name)
 

@@ -22,7 +22,7 @@ from napari_segsize.project.annotation import Contour, PlaneRef, Point, Ring
 from napari_segsize.widgets import contour_runs
 from napari_segsize.widgets.contour_book import Book, Evolution
 from napari_segsize.widgets.contour_queue import LINGER_S, Answer, ContourQueue
-from napari_segsize.widgets.contour_shape import with_vertices
+from napari_segsize.widgets.contour_shape import is_stray, with_vertices
 from napari_segsize.widgets.contour_state import Outline, hint
 
 if TYPE_CHECKING:
@@ -101,9 +101,17 @@ class ContourDesk:
     # --- clicks
 
     def click(self, plane: PlaneRef, point: Point) -> Contour | None:
-        """Store one extreme point: of the open object, else of a new one."""
+        """Store one extreme point: of the open object, else of a new one.
+
+        A fourth click much too far away begins a new object, and does not spoil two; unless the user has
+        selected the open one.
+        """
         with self._controller.reporting():
             begun = self._stored(plane, self._book.open) if plane == self._plane else None
+            left = None
+            if begun is not None and len(begun.points) == 3 and not self._book.chosen:
+                left = begun if is_stray(begun.points, point) else None
+                begun = None if left is not None else begun
             points = (*(() if begun is None else begun.points), point)
             project = self._controller.opened()
             name = None if begun is None else begun.object
@@ -113,8 +121,17 @@ class ContourDesk:
             if len(points) == 4:
                 self._book.focus = contour.object  # what was clicked last is what is looked at
             self._annotated(plane, _after_click(contour), contour)
+            if left is not None:
+                self._tell_left(left)
             return contour
         return None
+
+    def _tell_left(self, left: Contour) -> None:
+        found = self._controller.state.board.find(left.object)
+        self._controller.fail(
+            f"Object {0 if found is None else found.number} has three clicks, and this one is far away: it "
+            "begins another object. Select the first in the table to give it its fourth."
+        )
 
     def new_object(self) -> None:
         """Let the next click begin another object; one that was begun stays in the table."""
@@ -183,7 +200,7 @@ class ContourDesk:
         found = self._controller.state.board.find(name)
         self._book.focus = name if found is not None else ""
         if found is not None and found.status == "clicking":
-            self._book.leave_open(name)
+            self._book.leave_open(name, chosen=True)
         self._show()
 
     def next_object(self) -> None:

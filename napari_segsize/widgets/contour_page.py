@@ -120,6 +120,7 @@ class ContourPage(ContourControls):
         layers.contours.edited.connect(self._on_edited)
         layers.contours.drawn.connect(self._on_drawn)
         layers.contours.picked.connect(self._on_picked)
+        layers.contours.points.told.connect(self._tell)
         layers.tool_changed.connect(self._on_tool_changed)
         layers.removed.connect(self._on_removed)
         self._on_snap(self.snap.isChecked())

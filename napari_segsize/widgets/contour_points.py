@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -58,6 +59,8 @@ class ContourPoints:
     """(kind, {handle: (y, x)}) of points or vertices of one object that were dragged"""
     removed = Signal(object)
     """handles of points that were deleted"""
+    told = Signal(str)
+    """A sentence for the user"""
     held = Signal(object)
     """{handle: (y, x)} of what is being dragged"""
     picked = Signal(object)
@@ -67,6 +70,7 @@ class ContourPoints:
     def __init__(self, shelf: Shelf, snap: Callable[[Point], Point]) -> None:
         self._shelf, self._snap = shelf, snap
         self._quiet = Quiet()
+        self._heard: weakref.ref[Points] | None = None  # the layer that we listen to
         self._rows: tuple[_Row, ...] = ()
         self._board = Board()
         self._number = 0
@@ -95,8 +99,8 @@ class ContourPoints:
         layer = self.layer
         if layer is None or layer.ndim != base.ndim:
             layer = self._made(base)
-        if self._on_data not in layer.events.data.callbacks:  # new, or left there by a dock that was closed
-            self._rows = ()
+        if self._heard is None or self._heard() is not layer:  # new, or left there by a dock that was closed
+            self._heard, self._rows = weakref.ref(layer), ()
             connected(layer.events, self._slots)
             for callbacks, slot in self._mouse(layer):
                 callbacks.append(slot)
@@ -275,8 +279,10 @@ class ContourPoints:
             return
         place = np.asarray(layer.world_to_data(event.position))
         last = np.array(self._last if self._last is not None else (np.inf, np.inf))
-        if np.abs(place[-2:] - last).max() > _TWICE_PX * self.pixel(layer):  # else a slip of the finger
+        if np.abs(place[-2:] - last).max() > _TWICE_PX * self.pixel(layer):
             layer.add(place)
+        else:
+            self.told.emit("A double click counts once: click again, more slowly, where two ends coincide.")
 
 
 def camera_of(viewer: Any) -> Any:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["area", "centroid", "contains", "distance_to", "edges", "with_vertices"]
+__all__ = ["area", "centroid", "contains", "distance_to", "edges", "is_stray", "with_vertices"]
+
+_FAR = 5.0  # times the extent of three ends of an object: where no fourth end is
+_SMALL = 10.0  # px; ends nearer than this say nothing about the extent
 
 Vertices = NDArray[Any]
 
@@ -58,6 +62,18 @@ def distance_to(contour: Vertices, point: tuple[float, float]) -> float:
     length = np.maximum((along**2).sum(axis=1), 1e-12)
     part = np.clip((reach * along).sum(axis=1) / length, 0.0, 1.0)
     return float(np.sqrt(((reach - part[:, None] * along) ** 2).sum(axis=1)).min())
+
+
+def is_stray(ends: Sequence[tuple[float, float]], click: tuple[float, float]) -> bool:
+    """Whether a click is much too far from three ends of an object to be the fourth.
+
+    Somebody who marks one object after the other and misses a click would shift all objects that follow.
+    """
+    places = np.array(ends, float)
+    low, high = places.min(axis=0), places.max(axis=0)
+    gap = np.maximum(np.maximum(low - click, np.array(click) - high), 0.0)
+    extent = max(float(np.hypot(*(high - low))), _SMALL)
+    return float(np.hypot(*gap)) > _FAR * extent
 
 
 def with_vertices(contour: Vertices, count: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class ContourShapes:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._quiet = Quiet()
+        self._heard: weakref.ref[Shapes] | None = None  # the layer that we listen to
         self._rows: list[tuple[str, int]] = []  # object and ring of each polygon
         self._known: dict[str, Rings] = {}
         self._number = 0
@@ -66,8 +68,10 @@ class ContourShapes:
         layer = self.layer
         if layer is None or layer.ndim != base.ndim:
             layer = self._made(base)
-        new = self._on_data not in layer.events.data.callbacks  # or left there by a dock that was closed
-        connected(layer.events, {"data": self._on_data})
+        new = self._heard is None or self._heard() is not layer  # or left there by a dock that was closed
+        if new:
+            self._heard = weakref.ref(layer)
+            connected(layer.events, {"data": self._on_data})
         if new or number != self._number:
             self._number = number
             self._replace(layer, wanted)

@@ -182,6 +182,4 @@ def connected(emitters: Any, slots: dict[str, Callable[..., None]]) -> None:
 def disconnected(emitters: Any, slots: dict[str, Callable[..., None]]) -> None:
     """Take the slots off again, where they are connected."""
     for name, slot in slots.items():
-        emitter = getattr(emitters, name)
-        if slot in emitter.callbacks:
-            emitter.disconnect(slot)
+        getattr(emitters, name).disconnect(slot)

@@ -72,7 +72,7 @@ def queue_launch():
 def controller(engine, queue_launch, tmp_path, rng):
     with Project.create(tmp_path / "p") as project:
         for name in ("a", "b"):
-            project.add_array(name, rng.integers(0, 255, (32, 32), dtype=np.uint8))
+            project.add_array(name, rng.integers(0, 255, (64, 64), dtype=np.uint8))
     made = Controller(Launch(), beside=queue_launch, linger=0.0)
     made.failures = []
     made.failed.connect(made.failures.append)
@@ -171,6 +171,20 @@ def test_five_clicks_are_an_object_and_the_first_click_of_the_next(controller, e
     assert [len(each.points) for each in board(controller).objects] == [4, 1]
     assert board(controller).open == name
     assert len(engine.asked) == 1
+
+
+def test_a_missed_click_does_not_shift_the_objects_that_follow(controller, engine):
+    """The fourth click of one object is missing: the next one is far away, and begins its own."""
+    near = ((2, 3), (3, 2), (4, 3))
+    first = clicks(controller, near)
+    second = clicks(controller, [(y + 40, x + 40) for y, x in FOUR])
+    assert second != first
+    assert "far away" in controller.failures[-1]
+    assert status(controller, second) == "review"
+    assert stored(controller, first).points == near
+    controller.contours.select(first)  # whoever insists, may
+    controller.contours.click(controller.state.plane, (60, 60))
+    assert len(stored(controller, first).points) == 4
 
 
 def test_the_last_click_is_taken_back(controller, engine):

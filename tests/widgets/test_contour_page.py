@@ -226,6 +226,7 @@ def test_a_quick_second_click_close_by_counts_and_a_slip_does_not(page):
     event.position = points(page).data_to_world((10, 10))
     slot(points(page), event)
     assert len(board(page).clicking.points) == 1
+    assert "counts once" in page.told.text()
     event.position = points(page).data_to_world((14, 13))
     slot(points(page), event)
     assert board(page).clicking.points == ((10, 10), (14, 13))

@@ -9,7 +9,15 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from napari_segsize.project.outlines import mask_of
-from napari_segsize.widgets.contour_shape import area, centroid, contains, distance_to, edges, with_vertices
+from napari_segsize.widgets.contour_shape import (
+    area,
+    centroid,
+    contains,
+    distance_to,
+    edges,
+    is_stray,
+    with_vertices,
+)
 from napari_segsize.widgets.contour_snap import snapped
 
 quick = settings(deadline=None, max_examples=50)
@@ -63,6 +71,16 @@ def test_the_vertex_that_matters_least_goes_first():
     assert with_vertices(square, 4).tolist() == [[0, 0], [0, 10], [10, 10], [10, 0]]
     with pytest.raises(ValueError, match="at least 3"):
         with_vertices(square, 2)
+
+
+def test_a_click_is_stray_when_it_is_far_for_the_size_of_the_object():
+    ends = [(10, 20), (20, 10), (30, 20)]
+    assert not is_stray(ends, (20, 30))
+    assert not is_stray(ends, (20, 110))  # an object nine times as long as wide
+    assert is_stray(ends, (20, 140))
+    small = [(10, 11), (11, 10), (12, 11)]
+    assert not is_stray(small, (11, 50))  # what is tiny says little
+    assert is_stray(small, (11, 80))
 
 
 def test_edges_close_the_contour():
