@@ -490,7 +490,7 @@ class ContourDesk:
             self._ask(Prompt(plane=self._here(), object=name, points=points, start=_start(present)))
         else:
             self._reopen(name, present)
-            self._show()
+            self._show(message="The contour was changed by hand: accept it to keep it.", error="")
 
     def _reopen(self, name: str, present: NDArray[np.float64]) -> Evolution | None:
         """Begin to change a contour by hand: it is its own and only step."""

@@ -158,7 +158,7 @@ class ContourDrawing:
                 edge_width=self._width(base), **like(base),
             )  # fmt: skip
             self._shelf.put(ROLE, layer)
-        else:
+        elif not np.array_equal(layer.data, data):  # a click changes points only, and drawing is dear
             layer.data = data
         if len(data) and not np.array_equal(layer.edge_color, colours):
             layer.edge_color = colours
