@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 _MAGIC = b"SQLite format 3\0"
 _COPY_BYTES = 64 << 20  # larger files are not copied at every close
+
+_connections: Counter[tuple[int, int]] = Counter()
+"""Open connections of this process to each file, by device and number."""
+_connecting = threading.Lock()
 
 
 class Store:
@@ -134,10 +139,18 @@ def _engine(file: Path, synchronous: str) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def _on_connect(connection: Any, _record: object) -> None:
+    def _on_connect(connection: Any, record: Any) -> None:
+        with _connecting:  # before it takes any lock: see `_check_header`
+            record.info["file"] = _identity(file)
+            _connections[record.info["file"]] += 1
         connection.isolation_level = None  # the driver must not begin or commit by itself
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
+
+    @event.listens_for(engine, "close")
+    def _on_close(_connection: Any, record: Any) -> None:
+        with _connecting:
+            _connections[record.info.pop("file", (0, 0))] -= 1
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -153,10 +166,24 @@ def _begin(engine: Engine, *, write: bool) -> Iterator[Connection]:
         yield connection
 
 
+def _identity(file: Path) -> tuple[int, int]:
+    """What stays the same whatever a file is called."""
+    found = file.stat()
+    return found.st_dev, found.st_ino
+
+
 def _check_header(file: Path) -> None:
-    """Refuse what is not a whole database before SQLite touches it, or the write-ahead log beside it."""
-    with file.open("rb") as stream:
-        header = stream.read(100)
+    """Refuse what is not a whole database before SQLite touches it, or the write-ahead log beside it.
+
+    Not while this process has it open: closing a file gives back all the locks that the process holds on it
+    (POSIX), SQLite's included; another process would then take the log away under our feet. Who has it open
+    has looked at it before.
+    """
+    with _connecting:
+        if _connections[_identity(file)] > 0:
+            return
+        with file.open("rb") as stream:
+            header = stream.read(100)
     if len(header) < 100 or not header.startswith(_MAGIC):
         what = (
             "is empty"

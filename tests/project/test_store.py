@@ -527,3 +527,27 @@ def test_commits_are_flushed_to_the_disk(project: Project) -> None:
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
     assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+
+
+_ANOTHER = """
+import sys
+from napari_segsize.project import PlaneRef, Project
+with Project.open(sys.argv[1]) as project:
+    project.put_stamp(PlaneRef(1), 8, centre=(9, 9))
+"""
+
+
+def test_a_second_opening_does_not_give_our_locks_away(tmp_path):
+    """Another process that closes the project would delete the log that we still write to."""
+    folder = tmp_path / "project"
+    with Project.create(folder) as made:
+        made.add_array("image", np.arange(4096, dtype=np.uint16).reshape(64, 64))
+    with Project.open(folder) as ours:
+        ours.put_stamp(PlaneRef(1), 4, centre=(3, 4))
+        with Project.open(folder) as again:  # what every background job does
+            assert len(again.annotation(PlaneRef(1)).stamps) == 1
+        for count in (1, 2):
+            subprocess.run([sys.executable, "-c", _ANOTHER, str(folder)], check=True)
+            ours.put_stamp(PlaneRef(1), 6, centre=(20, 20 + count))
+    with Project.open(folder) as later:
+        assert len(later.annotation(PlaneRef(1)).stamps) == 5
