@@ -375,7 +375,9 @@ def test_a_stopped_training_says_how_to_go_on(segsize, folder, monkeypatch):
     assert rest.exit_code == 0, rest.output
     assert [line["step"] for line in lines(rest, event="StepDone")] == [2, 3]
 
-    # the project now has a model of its own
+    # the project now has a model of its own; three steps did not make it better than the one that ships
+    assert lines(rest, event="Ended")[-1]["promoted"] is False
+    assert segsize("use", folder, 1).exit_code == 0
     compared = segsize("evaluate", folder, "--model", "contour", "--models", "1,2", "--split", "validation")
     assert compared.exit_code == 0, compared.output
     assert "--models means nothing for contours" in compared.stderr

@@ -217,23 +217,39 @@ def _finish(
             message="The contour network stays as it was: nothing better was found for the held-out objects.",
         )  # fmt: skip
         return
+    if fresh:
+        old, rival = yield from _rival(project, validation, device)
+        better = known and contour_score(new) >= contour_score(old)
+    else:
+        rival, better = run.start_model, True
     record = _record(project, run, outcome, new)
-    rival = project.current_model("contours")
-    promoted = not fresh or rival is None or rival.metrics.get("iou", -1.0) <= new.get("iou", -1.0)
-    if promoted:
+    if better:
         project.promote(record)
     rows = (
-        _row(CONTOUR_ROWS[0], old, len(validation), run.start_model),
+        _row(CONTOUR_ROWS[0], old, len(validation), rival),
         _row(CONTOUR_ROWS[1], new, len(validation), record),
     )
     run.file.unlink(missing_ok=True)
     yield Ended(
-        stage="contour", promoted=promoted, model=record, metrics=new,
-        comparison=Comparison(split="validation", rows=rows if not fresh else rows[1:], of="objects")
-        if known
-        else None,
-        message="" if promoted else "The contour model in use stays: the new one is not better.",
+        stage="contour", promoted=better, model=record, metrics=new,
+        comparison=Comparison(split="validation", rows=rows, of="objects") if known else None,
+        message="" if better else "The contour network in use stays: the new one was not shown to be better.",
     )  # fmt: skip
+
+
+def _rival(
+    project: Project, validation: Sequence[CloseUp], device: torch.device
+) -> Generator[Event, None, tuple[dict[str, float], int | None]]:
+    """How good the network in use is on the same objects, and its number; None for the one that ships."""
+    current = project.current_model("contours")
+    network, entry = (
+        load_starter()
+        if current is None
+        else checkpoint.load_contour_network(project.models_folder / current.path)
+    )
+    config = ContourConfig(vertices=entry["vertices"], iterations=entry["iterations"], circle=entry["circle"])
+    metrics = yield from score_contours(network.to(device), validation, config, network.prompts, device)
+    return metrics, None if current is None else current.id
 
 
 def _row(name: str, metrics: Mapping[str, float], objects: int, model: int | None) -> ComparisonRow:

@@ -166,12 +166,27 @@ def test_a_step_that_ruins_the_network_is_not_kept(project):
 def test_a_contour_model_never_replaces_the_one_that_segments_pixels(project):
     annotate(project)
     list(finetune_contour(project, tiny(model="small")))
+    project.promote(project.models()[0].id)
     assert project.current_model("contours") is not None
     assert project.current_model() is None
     with pytest.raises(SegsizeError, match="moves contours"):
         model_file(project, 1)
     with pytest.raises(SegsizeError, match="no model yet"):
         model_file(project)
+
+
+def test_a_new_network_replaces_the_one_in_use_only_if_it_is_better_on_the_same_objects(project):
+    annotate(project)
+    ended = list(finetune_contour(project, tiny(model="small")))[-1]
+    before, after = ended.comparison.rows
+    assert after.iou < before.iou  # three steps against the network that ships
+    assert before.model is None
+    assert not ended.promoted
+    assert project.current_model("contours") is None
+    project.promote(ended.model)
+    again = list(finetune_contour(project, tiny(model="small")))[-1]
+    assert again.comparison.rows[0].model == ended.model
+    assert again.promoted  # the same seed and settings: as good
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(project):
