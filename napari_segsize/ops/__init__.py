@@ -7,6 +7,7 @@ Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device; co
 - `outline`: resampling and measures of contours.
 - `points`, `roi`: extreme points and heat maps; regions of an image and the way back.
 - `polygon`: masks of polygons, differentiable in the vertices.
+- `thinning`: edges of masks, directions across them, edges thinned to lines.
 - `skeleton`, `topology`: centre lines; parts, holes and their persistence.
 - `starts`: contours to start an evolution from.
 - `validity`: outlines with fewer vertices, and without crossings.
