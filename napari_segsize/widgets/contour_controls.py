@@ -117,14 +117,14 @@ class ContourControls(QWidget):
         self._render_finetune(state)
 
     def _render_finetune(self, state: State) -> None:
-        button, left = self.buttons["finetune"], state.resumable
+        button, left = self.buttons["finetune"], state.resumable_contours
         if state.job == "stopping":
             text = "Stopping…"
         elif state.busy:
             text = (
                 f"Stop (step {state.step} of {state.steps})" if state.stage == "contour" else "Busy: stop it"
             )
-        elif left is not None and left.stage == "contour":
+        elif left is not None:
             text = f"Resume fine-tuning from step {left.step}"
         else:
             text = _BUTTONS["finetune"][0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["ContourFlow", "how_many", "start_of"]
 
 
+@dataclass(eq=False)
+class _Look:
+    """A search of one project for contours that are still owed."""
+
+    folder: Path
+    job: RunningJob | None = None
+
+
 class ContourFlow:
     """Which contours there are and which are on their way; no user has to do anything for that.
 
@@ -49,7 +57,7 @@ class ContourFlow:
         self._book = Book()
         self._said: PlaneAnnotation | None = None
         self._plane: PlaneRef | None = None
-        self._looking: RunningJob | None = None
+        self._look: _Look | None = None  # only while it goes on
         self._ended: Ended | None = None
         self._clicked: list[str] = []  # objects of this plane, in the order of their last clicks
         self.config = EvolveConfig()
@@ -83,15 +91,16 @@ class ContourFlow:
 
     def enter(self, folder: Path) -> None:
         """Look for objects with four points that still have no contour: what was clicked is not lost."""
+        look = self._look = _Look(folder)
         events = contour_runs.unfinished(folder)
-        self._looking = self._launch(events, partial(self._on_unfinished, folder), _ignore)
+        look.job = self._launch(events, partial(self._on_unfinished, look), partial(self._on_looked, look))
 
     def leave(self) -> None:
         """Forget everything: the project is left, or the window closes. The points are stored."""
         self._queue.clear()
-        if self._looking is not None:
-            self._looking.stop()
-        self._book, self._said, self._plane, self._looking = Book(), None, None, None
+        if self._look is not None and self._look.job is not None:
+            self._look.job.stop()
+        self._book, self._said, self._plane, self._look = Book(), None, None, None
         self._clicked = []
 
     # --- answers
@@ -127,12 +136,17 @@ class ContourFlow:
             )
             self._controller.crashed.emit(error)
 
-    def _on_unfinished(self, folder: Path, found: contour_runs.Unfinished) -> None:
-        if self._controller.state.folder != folder:
+    def _on_unfinished(self, look: _Look, found: contour_runs.Unfinished) -> None:
+        if self._look is not look:  # of a project that was left
             return
         new = [each for each in found.prompts if self._book.find(each.plane, each.object) is None]
-        self._queue.ask(folder, [self._book.begin(prompt) for prompt in new], self.config)
+        self._queue.ask(look.folder, [self._book.begin(prompt) for prompt in new], self.config)
         self._show()
+
+    def _on_looked(self, look: _Look, _error: BaseException | None) -> None:
+        """Let go of a look that has ended; one that failed changes nothing: each image is looked at later."""
+        if self._look is look:
+            self._look = None
 
     # --- inside
 
@@ -203,7 +217,3 @@ def how_many(count: int) -> str:
 def start_of(vertices: NDArray[Any]) -> tuple[Point, ...]:
     """Return vertices (K, 2) as a `Prompt` takes them."""
     return tuple((float(y), float(x)) for y, x in vertices)
-
-
-def _ignore(_error: BaseException | None) -> None:
-    """A look that failed changes nothing: objects are asked for when their image is shown."""

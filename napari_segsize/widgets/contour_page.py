@@ -267,8 +267,7 @@ class ContourPage(ContourControls):
         if state.busy:
             self._controller.stop()
             return
-        left = state.resumable
-        self._controller.finetune_contours(resume=left is not None and left.stage == "contour")
+        self._controller.finetune_contours(resume=state.resumable_contours is not None)
 
     def _on_export(self) -> None:
         image = self._controller.state.image

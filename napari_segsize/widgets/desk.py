@@ -124,21 +124,20 @@ class Desk:
         else:
             controller.reload()
             self._failed(run, error)
-        left = controller.state.resumable
-        stopped = left is not None and left.stage not in PIXELS  # what the look would not find
-        if run.stage in TRAINING and controller.state.folder is not None and not stopped:
+        if run.stage in TRAINING and controller.state.folder is not None:
             self.look(controller.state.folder)
 
     def _ended(self, run: _Run) -> dict[str, Any]:
         state = self._controller.state
+        nothing_left = {_slot(run.stage): None} if run.stage in TRAINING else {}
         if not run.stopping:
-            return {"resumable": None, "message": state.message}
+            return {**nothing_left, "message": state.message}
         if state.ended is not None and state.ended.stage == state.stage:  # done before Stop was heard
-            return {"resumable": None, "message": after(state, state.ended).message}
+            return {**nothing_left, "message": after(state, state.ended).message}
         if state.stage in TRAINING and state.step:
             left = runs.Resume(stage=state.stage, step=state.step, steps=state.steps)
             return {
-                "resumable": left,
+                _slot(state.stage): left,
                 "message": f"Stopped after step {state.step} of {state.steps}, which is kept: Resume goes on "
                 "from there. The previous model is untouched.",
             }
@@ -194,7 +193,11 @@ class Desk:
     def _on_found(self, folder: Path, ready: runs.Ready) -> None:
         state = self._controller.state
         if state.folder == folder and state.job == "idle":
-            self._controller.update(resumable=ready.resumable, device=state.device or ready.device)
+            self._controller.update(
+                resumable=ready.resumable,
+                resumable_contours=ready.resumable_contours,
+                device=state.device or ready.device,
+            )
 
     def survey(self, folder: Path) -> None:
         """Count again what there is of each image; once more if something was said meanwhile."""
@@ -225,11 +228,16 @@ def _ignore(_error: BaseException | None) -> None:
     """A look that failed changes nothing: the job itself will say why."""
 
 
+def _slot(stage: str) -> str:
+    """Name the field of `State` that says whether a training can go on."""
+    return "resumable" if stage in PIXELS else "resumable_contours"
+
+
 def _cleared(stage: str, *, keep_history: bool) -> dict[str, Any]:
     fresh: dict[str, Any] = {
         "job": "running", "stage": stage, "step": 0, "steps": 0, "seconds_left": None, "checking": "",
         "ended": None, "error": "", "offer_cpu": False, "message": f"{STAGES.get(stage, stage)}…",
     }  # fmt: skip
     if stage in TRAINING and not keep_history:
-        fresh |= {"losses": (), "metrics": (), "comparison": None, "saved_step": None, "resumable": None}
+        fresh |= {"losses": (), "metrics": (), "comparison": None, "saved_step": None, _slot(stage): None}
     return fresh

@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef, Split
 from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
+
+if TYPE_CHECKING:
+    from napari_segsize.engine.stages import Resumable
 
 __all__ = [
     "GROUPINGS",
@@ -78,10 +81,11 @@ class Resume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ready:
-    """torch is there: where it will compute, and which stopped training of the project can go on."""
+    """torch is there: where it will compute, and which stopped trainings of the project can go on."""
 
     device: str
     resumable: Resume | None = None
+    resumable_contours: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,13 +126,17 @@ def warming(threads: int = 0) -> Generator[Ready, None, None]:
 
 
 def looking(folder: Path) -> Generator[Ready, None, None]:
-    """Look whether a stopped training of the project can go on."""
+    """Look which stopped trainings of the project can go on."""
     from napari_segsize.engine import device, stages
 
     with Project.open(folder) as project:
-        left = stages.resumable(project)
-    resume = None if left is None else Resume(stage=left.stage, step=left.step, steps=left.steps)
-    yield Ready(device=device.describe(), resumable=resume)
+        pixels, contours = stages.resumable(project), stages.resumable(project, ["contour"])
+    yield Ready(device=device.describe(), resumable=_left(pixels), resumable_contours=_left(contours))
+
+
+def _left(stopped: Resumable | None) -> Resume | None:
+    """Return the value without torch in its module."""
+    return None if stopped is None else Resume(stage=stopped.stage, step=stopped.step, steps=stopped.steps)
 
 
 def surveying(folder: Path) -> Generator[Surveyed, None, None]:

@@ -84,7 +84,8 @@ class State:
     saved_step: int | None = None
     comparison: Comparison | None = None
     ended: Ended | None = None
-    resumable: Resume | None = None
+    resumable: Resume | None = None  # a stopped training of the network that segments pixels
+    resumable_contours: Resume | None = None  # and one of the contour network
 
     # the engine, and what to tell the user
     engine: EngineStatus = "cold"

@@ -550,6 +550,29 @@ def test_what_was_clicked_is_asked_for_again_when_the_project_is_opened(controll
     assert board(controller).open == ""  # the next click begins a new object
 
 
+def test_a_search_for_what_is_owed_is_let_go_of_when_it_ends(controller, queue_launch):
+    clicks(controller)
+    folder = controller.state.folder
+    queue_launch.hold = True
+    controller.open_project(folder)
+    search = queue_launch.held[0]
+    search.finish()
+    assert not search.stopped
+    controller.close_project()
+    assert not search.stopped  # what has ended is not told to stop
+
+
+def test_a_search_of_the_same_project_before_it_was_left_says_nothing(controller, queue_launch, engine):
+    clicks(controller)
+    folder = controller.state.folder
+    queue_launch.hold = True
+    controller.open_project(folder)
+    controller.open_project(folder)
+    before = controller.state
+    queue_launch.held[0].finish()  # the first one
+    assert controller.state is before
+
+
 def test_answers_for_a_project_that_was_left_are_dropped(controller, queue_launch, tmp_path):
     queue_launch.hold = True
     clicks(controller)

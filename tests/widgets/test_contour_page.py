@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_segsize.engine.events import Ended
 from napari_segsize.project import PlaneRef, Project
-from napari_segsize.widgets import contour_page, contour_runs
+from napari_segsize.widgets import contour_page, contour_runs, runs
 from napari_segsize.widgets.contour_page import ContourPage
 from napari_segsize.widgets.contour_shapes import outline_of_shape
 from napari_segsize.widgets.controller import Controller
@@ -677,6 +677,28 @@ def test_fine_tuning_is_a_long_job_and_renews_the_engine(page, engine, monkeypat
     four(page)
     page.buttons["finetune"].click()
     assert "has learned your objects" in page.verdict.text()
+    assert page.buttons["finetune"].text() == "Fine-tune on my contours"
+
+
+def test_a_stopped_fine_tuning_can_go_on_after_the_project_is_opened_again(page, monkeypatch):
+    left = runs.Resume(stage="contour", step=2, steps=9)
+    asked = []
+
+    def finetuning(folder, config, *, resume=False, threads=0):
+        asked.append(resume)
+        yield Ended(stage="contour", promoted=True, model=1)
+
+    def looking(folder):
+        yield runs.Ready(device="CPU", resumable_contours=None if asked else left)
+
+    monkeypatch.setattr(contour_runs, "finetuning", finetuning)
+    monkeypatch.setattr(runs, "warming", lambda threads: iter([runs.Ready(device="CPU")]))
+    monkeypatch.setattr(runs, "looking", looking)
+    page.controller.warm_up()
+    page.controller.open_project(page.controller.state.folder)
+    assert page.buttons["finetune"].text() == "Resume fine-tuning from step 2"
+    page.buttons["finetune"].click()
+    assert asked == [True]
     assert page.buttons["finetune"].text() == "Fine-tune on my contours"
 
 

@@ -20,7 +20,7 @@ from napari_segsize.engine.events import (
 )
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project, SizeStamp
-from napari_segsize.widgets import runs
+from napari_segsize.widgets import contour_runs, runs
 from napari_segsize.widgets.controller import Controller
 
 
@@ -386,6 +386,23 @@ def test_stop_keeps_the_step_and_offers_to_resume(controller, loop, monkeypatch)
     assert controller.state.job == "idle"
     assert controller.state.resumable == runs.Resume(stage="pretrain", step=3, steps=10)
     assert "previous model is untouched" in controller.state.message
+
+
+def test_a_stopped_training_of_contours_does_not_hide_one_of_pixels(controller, loop, monkeypatch):
+    pixels = runs.Resume(stage="pretrain", step=3, steps=10)
+    contours = runs.Resume(stage="contour", step=2, steps=9)
+    ready = runs.Ready(device="CPU", resumable=pixels, resumable_contours=contours)
+    monkeypatch.setattr(runs, "warming", lambda threads: iter_of(ready))
+    monkeypatch.setattr(runs, "looking", lambda folder: iter_of(ready))
+    controller.warm_up()
+    assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, contours)
+    monkeypatch.setattr(runs, "segmenting_plane", lambda folder, plane: iter_of())
+    controller.predict_plane()  # no training: what can go on still can
+    assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, contours)
+    monkeypatch.setattr(contour_runs, "finetuning", lambda *a, **k: iter_of(Ended(stage="contour")))
+    monkeypatch.setattr(runs, "looking", lambda folder: iter_of())
+    controller.finetune_contours(resume=True)
+    assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, None)
 
 
 def test_stop_during_launch(loop, controller, monkeypatch):

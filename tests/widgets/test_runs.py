@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
+from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone, Validating
 from napari_segsize.project import PlaneRef, Project, object_size_of
 from napari_segsize.samples import synthetic_shapes
-from napari_segsize.widgets import runs
+from napari_segsize.widgets import contour_runs, runs
 
 pytest.importorskip("torch")
 
@@ -118,3 +119,14 @@ def test_a_survey_counts_every_image(annotated):
     assert sum(counts.masks for counts in found.image_counts.values()) == 8
     assert sum(counts.sizes for counts in found.image_counts.values()) == 4
     assert found.contradictions == ()
+
+
+def test_a_stopped_training_of_contours_is_found_beside_one_of_pixels(annotated):
+    events = contour_runs.finetuning(annotated, ContourConfig(steps=3, batch_size=2, device="cpu"))
+    for event in events:
+        if isinstance(event, StepDone) and event.step == 2:
+            break
+    events.close()
+    (ready,) = runs.looking(annotated)
+    assert ready.resumable is None
+    assert ready.resumable_contours == runs.Resume(stage="contour", step=2, steps=3)
