@@ -198,6 +198,24 @@ def _finish(
     before: Mapping[str, torch.Tensor],
     validation: Sequence[CloseUp],
 ) -> Generator[Event, None, None]:
+    """Conclude in one process; under torchrun the others wait until it has written."""
+    if not run.fabric.is_global_zero:
+        run.fabric.barrier()
+        yield Ended(stage="contour", metrics=outcome.metrics)
+        return
+    ended = yield from _conclude(project, run, outcome, before, validation)
+    run.file.unlink(missing_ok=True)
+    run.fabric.barrier()
+    yield ended
+
+
+def _conclude(
+    project: Project,
+    run: Run,
+    outcome: Outcome,
+    before: Mapping[str, torch.Tensor],
+    validation: Sequence[CloseUp],
+) -> Generator[Event, None, Ended]:
     """Compare with the network before, record and promote the new one unless it is not better."""
     network = run.network
     nn.Module.eval(network)
@@ -211,12 +229,10 @@ def _finish(
     fresh = run.config.model != "starter"
     known = not math.isnan(contour_score(new))
     if not fresh and known and contour_score(new) <= contour_score(old):
-        run.file.unlink(missing_ok=True)
-        yield Ended(
+        return Ended(
             stage="contour", metrics=old,
             message="The contour network stays as it was: nothing better was found for the held-out objects.",
         )  # fmt: skip
-        return
     if fresh:
         old, rival = yield from _rival(project, validation, device)
         better = known and contour_score(new) >= contour_score(old)
@@ -229,8 +245,7 @@ def _finish(
         _row(CONTOUR_ROWS[0], old, len(validation), rival),
         _row(CONTOUR_ROWS[1], new, len(validation), record),
     )
-    run.file.unlink(missing_ok=True)
-    yield Ended(
+    return Ended(
         stage="contour", promoted=better, model=record, metrics=new,
         comparison=Comparison(split="validation", rows=rows, of="objects") if known else None,
         message="" if better else "The contour network in use stays: the new one was not shown to be better.",

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +232,8 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
     world = run.fabric.world_size
     for index in range(run.parts):
         part = batch.part(index, run.parts).to(run.fabric.device)
-        terms = run.objective(run.trained(part.inputs), part, run.step + 1, run.candidate)
+        output = run.trained(part.inputs)
+        terms = _agreed(run, run.objective(output, part, run.step + 1, run.candidate), output)
         if not terms:
             continue  # a part may hold nothing that is known
         total = torch.stack(list(terms.values())).sum()
@@ -259,6 +261,15 @@ def _spoiled(run: Run, what: str) -> SegsizeError:
         f"The {what} is not a number at step {run.step + 1}. The project's model is as it was; "
         "start again with a smaller learning rate."
     )
+
+
+def _agreed(run: Run, terms: Mapping[str, Tensor], output: Tensor) -> Mapping[str, Tensor]:
+    """The terms of all processes: one whose part lacks a term adds 0 to it, but must not miss the sum."""
+    if run.fabric.world_size == 1:
+        return terms
+    every: list[list[str]] = [[] for _ in range(run.fabric.world_size)]
+    torch.distributed.all_gather_object(every, list(terms))
+    return {name: terms.get(name, 0.0 * output.sum()) for name in dict.fromkeys(chain(*every))}
 
 
 def _summed(run: Run, term: Tensor) -> float:

@@ -1,7 +1,12 @@
 """The contour network learns a project's objects, stops, resumes, and never gets worse."""
 
+import json
 import math
+import os
 import queue
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -204,6 +209,43 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been_stopped(project):
     list(finetune_contour(project, resume=True))
     resumed = load_contour_network(project.models_folder / project.models()[1].path)[0].state_dict()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+_PROCESSES = """
+import json, os, sys
+from pathlib import Path
+from napari_segsize.engine.contour_config import ContourConfig
+from napari_segsize.engine.contour_stages import finetune_contour
+from napari_segsize.engine.events import StepDone
+from napari_segsize.project import Project
+config = ContourConfig(
+    model="small", steps=3, batch_size=4, validate_every=2, device="cpu", augment=False
+)
+with Project.open(sys.argv[1]) as project:
+    losses = [event.losses for event in finetune_contour(project, config) if isinstance(event, StepDone)]
+if os.environ.get("RANK", "0") == "0":
+    Path(sys.argv[2]).write_text(json.dumps(losses))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun's gloo start-up differs on Windows")
+def test_two_processes_record_one_model(project, tmp_path):
+    annotate(project)
+    script = tmp_path / "train.py"
+    script.write_text(_PROCESSES)
+    folder = shutil.copytree(project.folder, tmp_path / "copy")
+    runner = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    subprocess.run(
+        [*runner, str(script), str(folder), str(tmp_path / "losses.json")],
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, capture_output=True,
+    )  # fmt: skip
+    assert len(json.loads((tmp_path / "losses.json").read_text())) == 3
+    with Project.open(folder) as copy:
+        assert [model.stage for model in copy.models()] == ["contour"]
+        assert resumable(copy, ["contour"]) is None
+        files = {file.name for file in copy.models_folder.iterdir()}
+    assert files == {"0001-contour.pt"}
 
 
 def test_without_a_stopped_run_there_is_nothing_to_resume(project):
