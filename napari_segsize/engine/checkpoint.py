@@ -18,7 +18,8 @@ from torch import nn
 
 from ..errors import SegsizeError
 from ..models.contour import ContourNet, build_contour_net
-from ..models.unet import SegmentationNet, build_unet
+from ..models.segmentation import build_network
+from ..models.unet import SegmentationNet
 
 __all__ = ["load", "load_contour_network", "load_network", "network_entry", "save"]
 
@@ -78,9 +79,12 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def network_entry(kind: str, channels: int, normalise: str, patch: int) -> dict[str, Any]:
-    """What must be known to build the network again and to feed it."""
-    return {"kind": kind, "channels": channels, "normalise": normalise, "patch": patch}
+def network_entry(
+    kind: str, channels: int, normalise: str, patch: int, *, ki_levels: int | None = None
+) -> dict[str, Any]:
+    """What must be known to build the network again and to feed it; `ki_levels` of a KiU-Net alone."""
+    entry = {"kind": kind, "channels": channels, "normalise": normalise, "patch": patch}
+    return {**entry, "ki_levels": ki_levels} if kind == "kiunet" and ki_levels is not None else entry
 
 
 def load_network(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
@@ -88,7 +92,8 @@ def load_network(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
     content = load(path)
     try:
         entry = content["network"]
-        network = build_unet(entry["kind"], channels=entry["channels"])
+        more = {"ki_levels": entry["ki_levels"]} if "ki_levels" in entry else {}
+        network = build_network(entry["kind"], channels=entry["channels"], **more)
         network.load_state_dict(content["weights"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise SegsizeError(

@@ -99,14 +99,23 @@ class PretrainConfig:
     steps: int = option(1500, "most training steps; stops earlier when validation no longer improves", min=1)
     model: str = option(
         "small",
-        "small: a residual U-Net for CPUs (0.4 M parameters); residual: the paper's kind (6.5 M)",
-        choices=("small", "residual"),
+        "small: a residual U-Net for CPUs (0.4 M parameters); residual: the paper's kind (6.5 M); "
+        "kiunet: for thin and small structures (0.2 M), with many times the memory and time",
+        choices=("small", "residual", "kiunet"),
     )
     learning_rate: float = option(
         2e-3, "Adam's step size: larger learns faster until it diverges; 1e-4 to 1e-2", min=0.0, step=1e-5
     )
     batch_size: int = option(32, "images in one step", min=1)
     augment: bool = option(True, "flip, turn, shift, zoom and re-light the images at random")
+    ki_levels: int = option(
+        2,
+        "kiunet only: how often its second branch doubles the image; 3 as published; one more takes about "
+        "three times the memory and time",
+        min=1,
+        max=3,
+        advanced=True,
+    )
     warm_up: int = option(0, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
     clip: float = option(
         0.0,

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 from ..errors import SegsizeError
-from ..models.unet import SegmentationNet, build_unet
+from ..models.segmentation import build_network
+from ..models.unet import SegmentationNet
 from .batch import BatchSource
 from .checkpoint import network_entry
 from .config import FineTuneConfig, PretrainConfig
@@ -49,7 +50,9 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
         stage="pretrain",
         config=config,
         fabric=fabric,
-        network=build_unet(config.model, channels=train.channels, seed=config.seed),
+        network=build_network(
+            config.model, channels=train.channels, ki_levels=config.ki_levels, seed=config.seed
+        ),
         source=BatchSource(
             train,
             masks=config.batch_size,
@@ -62,7 +65,9 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
         look=_looker(validation, "pretrain", fabric.device, one_object=not several),
         criterion=score,
         file=file,
-        entry=network_entry(config.model, train.channels, config.normalise, config.patch),
+        entry=network_entry(
+            config.model, train.channels, config.normalise, config.patch, ki_levels=config.ki_levels
+        ),
     )
 
 

@@ -1,4 +1,5 @@
 """Networks. Each file opens with the paper it implements.
 
-`unet`: MONAI's U-Net and SegResNet, configured; `contour`: displacement fields that move polygons (ACDRNet).
+`unet`: MONAI's U-Net and SegResNet, configured; `kiunet`: KiU-Net, for thin structures; `segmentation`: these by
+name; `contour`: displacement fields that move polygons (ACDRNet).
 """

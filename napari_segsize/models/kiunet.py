@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -162,7 +163,8 @@ def build_kiunet(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs
     stride = 2 ** len(widths)
     # batch normalisation needs more than one value at the coarsest level, also of a single image
-    return SegmentationNet(network, stride=stride, smallest=2 * stride)
+    estimate = partial(memory_estimate, channels=channels, widths=tuple(widths), ki_levels=ki_levels)
+    return SegmentationNet(network, stride=stride, smallest=2 * stride, estimate=estimate)
 
 
 def memory_estimate(

@@ -9,6 +9,7 @@ them, and pads and crops so that no image side is refused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -38,10 +39,15 @@ class SegmentationNet(nn.Module):
     smallest : int
         Smallest side the network accepts; instance normalisation needs more than one value at the
         coarsest level.
+    estimate : callable, optional
+        ``(sides, batch, training=...)`` to bytes, of a network so large that it matters.
     """
 
-    def __init__(self, network: nn.Module, stride: int, smallest: int) -> None:
+    def __init__(
+        self, network: nn.Module, stride: int, smallest: int, estimate: Callable[..., int] | None = None
+    ) -> None:
         super().__init__()
+        self.estimate = estimate
         self.network = network
         self.stride = stride
         self.smallest = smallest
