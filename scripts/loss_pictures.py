@@ -34,6 +34,9 @@ LOSSES: dict[str, dict[str, object]] = {
     "chan_vese": {},
     "cldice": {},
     "topology": {"least": 0.05},
+    "edge_bce": {},
+    "nms": {},
+    "direction": {},
 }
 Colours = NDArray[np.uint8]
 
@@ -54,6 +57,13 @@ def prediction() -> NDArray[np.float64]:
     mask[22:26, 12:30] = 1
     mask[5:10, 50:56] = 1
     return 0.03 + 0.94 * gaussian_filter(mask, 1.2)
+
+
+def edges(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Thick edges of that prediction, for the losses on edges."""
+    down, across = np.gradient(gaussian_filter(probs, 0.7))
+    slope = np.hypot(down, across)
+    return 0.03 + 0.94 * slope / slope.max()
 
 
 def grey(values: NDArray[np.floating]) -> Colours:
@@ -119,9 +129,11 @@ def main() -> None:
     mask, probs = truth(), prediction()
     noise = np.random.default_rng(0).normal(0, 0.15, mask.shape)
     for name, options in LOSSES.items():
+        on_edges = name in ("edge_bce", "nms", "direction")
+        shown = edges(probs) if on_edges else probs
         target = gaussian_filter(mask + noise, 0.7) if name == "chan_vese" else mask
-        view = microscope(name, probs, target, **options)
-        strip(panels(view, mask, probs)).save(folder / f"{name}.png", optimize=True)
+        view = microscope(name, shown, target, **options)
+        strip(panels(view, mask, shown)).save(folder / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ OptionKind = Literal["switch", "whole", "number", "choice", "wholes"]
 
 _PIXELS, _OUTLINE = "On every pixel", "Distance to the outline"
 _LENGTH, _TOPOLOGY, _WEAK = "Length and region", "Topology", "Without masks"
-_CONTOURS, _OTHER = "On contours", "Others"
+_CONTOURS, _EDGES, _OTHER = "On contours", "On edges", "Others"
 _TITLES = {
     "bce": ("Cross-entropy", _PIXELS),
     "focal": ("Focal", _PIXELS),
@@ -44,9 +44,23 @@ _TITLES = {
     "centroid": ("Centre", _WEAK),
     "area_bounds": ("Bounds of the area", _WEAK),
     "projection": ("Projections (box)", _WEAK),
+    "edge_bce": ("Cross-entropy of edges", _EDGES),
+    "nms": ("Thin edges (suppression)", _EDGES),
+    "direction": ("Direction of edges", _EDGES),
 }
-_GROUPS = (_PIXELS, _OUTLINE, _LENGTH, _TOPOLOGY, _WEAK, _OTHER, _CONTOURS)
-_HIDDEN = {"reduction", "mask", "masks", "generator", "noise", "distance_map", "target_distance", "classes"}
+_GROUPS = (_PIXELS, _OUTLINE, _LENGTH, _TOPOLOGY, _WEAK, _EDGES, _OTHER, _CONTOURS)
+_HIDDEN = {
+    "reduction",
+    "mask",
+    "masks",
+    "generator",
+    "noise",
+    "distance_map",
+    "target_distance",
+    "classes",
+    "edges",
+    "directions",
+}
 """Options that are no matter for one plane, or are made for training."""
 _RARE = {"border", "smooth", "spacing", "temperature", "inside", "outside", "least", "offset"}
 _KNOWN_NEEDS = {"mask", "size", "centre", "area", "extents", "image"}
@@ -124,7 +138,7 @@ def catalogue() -> tuple[LossEntry, ...]:
 
 
 def _entry(name: str, info: LossInfo) -> LossEntry:
-    on_pixels = info.acts_on in ("logits", "probabilities")
+    on_pixels = info.acts_on in ("logits", "probabilities", "edges")
     title, group = _TITLES.get(name, (name.replace("_", " ").capitalize(), _OTHER))
     if info.acts_on == "contour":
         group = _CONTOURS
@@ -144,7 +158,7 @@ def _entry(name: str, info: LossInfo) -> LossEntry:
 def _reason(info: LossInfo) -> str:
     if info.acts_on == "contour":
         return "It acts on the vertices of a contour, not on pixels."
-    if info.acts_on != "logits":
+    if info.acts_on not in ("logits", "edges"):
         return f"It acts on {info.acts_on}, not on the probabilities of pixels."
     unknown = set(info.needs) - _KNOWN_NEEDS
     return f"It needs the {', '.join(sorted(unknown))}, which no layer has." if unknown else ""

@@ -32,6 +32,17 @@ from napari_segsize.losses.contour_distance import (
 )
 from napari_segsize.losses.contour_points import EXTREME_POINTS, ExtremePointsLoss, extreme_points_loss
 from napari_segsize.losses.contour_size import CONTOUR_SIZE, ContourSizeLoss, contour_size_loss
+from napari_segsize.losses.edges import (
+    DIRECTION,
+    EDGE_BCE,
+    NMS,
+    DirectionLoss,
+    EdgeBceLoss,
+    NmsLoss,
+    direction_loss,
+    edge_bce_loss,
+    nms_loss,
+)
 from napari_segsize.losses.focal import FOCAL, FocalLoss, focal_loss
 from napari_segsize.losses.hausdorff import (
     HAUSDORFF,
@@ -137,6 +148,9 @@ LOSSES: dict[str, LossInfo] = {
     "hausdorff_erosion": HAUSDORFF_EROSION,
     "hausdorff_convolution": HAUSDORFF_CONVOLUTION,
     "topology": TOPOLOGY,
+    "edge_bce": EDGE_BCE,
+    "nms": NMS,
+    "direction": DIRECTION,
 }
 
 __all__ = [
@@ -154,6 +168,8 @@ __all__ = [
     "ContourSizeLoss",
     "CurvatureLoss",
     "DiceLoss",
+    "DirectionLoss",
+    "EdgeBceLoss",
     "ExtremePointsLoss",
     "FocalLoss",
     "GeneralisedDiceLoss",
@@ -162,6 +178,7 @@ __all__ = [
     "HausdorffLoss",
     "LossInfo",
     "MapCache",
+    "NmsLoss",
     "OneSidedHausdorffLoss",
     "ProjectionLoss",
     "Schedule",
@@ -183,12 +200,15 @@ __all__ = [
     "contour_size_loss",
     "curvature_loss",
     "dice_loss",
+    "direction_loss",
+    "edge_bce_loss",
     "extreme_points_loss",
     "focal_loss",
     "generalised_dice_loss",
     "hausdorff_convolution_loss",
     "hausdorff_erosion_loss",
     "hausdorff_loss",
+    "nms_loss",
     "one_sided_hausdorff_loss",
     "projection_loss",
     "size_error",

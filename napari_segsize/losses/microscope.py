@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from napari_segsize.losses import LOSSES
-from napari_segsize.losses.pictures import PICTURES, Dot, Picture
+from napari_segsize.losses.picture import Dot, Picture
+from napari_segsize.losses.pictures import PICTURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,8 @@ class LossView:
     maps : mapping of str to float32 array
         ``(*spatial)``, or ``(steps, *spatial)`` where there is one a step.
     marks : mapping of str to float array
-        Places ``(M, D)`` in pixels; ``disks`` have their radius as a last column.
+        Places ``(M, D)`` in pixels; ``disks`` have their radius as a last column, ``normals`` the way across
+        the edge, ``(dy, dx)``, as the last two.
     dots : tuple of Dot
         The persistence diagram, with its pixels.
     notices : tuple of str

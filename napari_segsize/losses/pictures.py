@@ -6,7 +6,6 @@ settings of the loss; `napari_segsize.losses.microscope` calls them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,76 +15,27 @@ from torch.nn import functional
 
 from napari_segsize.losses.active_contour import outline_length
 from napari_segsize.losses.boundary import boundary_map
+from napari_segsize.losses.edges import angle_cost, nms_cost
 from napari_segsize.losses.hausdorff import outline_distance
 from napari_segsize.losses.hausdorff_convolution import above_half
 from napari_segsize.losses.hausdorff_erosion import residues
+from napari_segsize.losses.picture import Dot, Picture
 from napari_segsize.losses.topology import dots as topology_dots
 from napari_segsize.ops.ball import ball_means
 from napari_segsize.ops.centroid import centroid
 from napari_segsize.ops.distance import chebyshev_distance
 from napari_segsize.ops.skeleton import skeleton_iterations, soft_skeleton
+from napari_segsize.ops.thinning import edge_map, mask_directions, outline_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
-
     Settings = Mapping[str, Any]
     Painter = Callable[[Tensor, Tensor, Settings], "Picture"]
 
+__all__ = ["PICTURES", "Dot", "Picture"]
 
 _LEAST = 1e-6  # costs below come from probabilities that are not quite 0 or 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dot:
-    """One dot of a persistence diagram, and the pixels that it hangs on.
-
-    Attributes
-    ----------
-    dimension : int
-        0 for a part, 1 for a hole.
-    birth, death : float
-        Probabilities; the part that never dies has death 0.
-    birth_pixel : tuple of int
-        Where it is born.
-    death_pixel : tuple of int or None
-        Where it dies; None for the part that never does.
-    wanted : bool
-        Whether it is matched to a part or hole of the target, or should vanish.
-    cost : float
-        What it adds to the loss of its patch.
-    """
-
-    dimension: int
-    birth: float
-    death: float
-    birth_pixel: tuple[int, ...]
-    death_pixel: tuple[int, ...] | None
-    wanted: bool
-    cost: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """What there is to see.
-
-    Attributes
-    ----------
-    maps : mapping of str to Tensor
-        ``(*spatial)``, or ``(steps, *spatial)`` where there is one a step.
-    marks : mapping of str to array
-        Places ``(M, D)`` in pixels; ``disks`` have their radius as a last column.
-    dots : tuple of Dot
-        The persistence diagram.
-    notices : tuple of str
-        What a reader of the value should know.
-    """
-
-    maps: dict[str, Tensor] = field(default_factory=dict)
-    marks: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    dots: tuple[Dot, ...] = ()
-    notices: tuple[str, ...] = ()
 
 
 def paint_overlap(probs: Tensor, target: Tensor, _: Settings) -> Picture:
@@ -247,6 +197,43 @@ def paint_topology(probs: Tensor, target: Tensor, settings: Settings) -> Picture
     return Picture(dots=tuple(dots), notices=notices)
 
 
+def paint_edge_bce(probs: Tensor, target: Tensor, settings: Settings) -> Picture:
+    """The true edges, and what every pixel costs."""
+    edges = edge_map(target > 0.5, settings["radius"], border=settings["border"])
+    beta = 1 - edges.double().mean() if settings["beta"] is None else settings["beta"]
+    cost = functional.binary_cross_entropy(probs, edges.to(probs), reduction="none")
+    cost = cost * torch.where(edges, beta, 1 - beta)
+    return Picture(
+        maps={"edges": _plane(edges.to(probs)), "cost": _plane(cost)}, notices=_without_outline(target)
+    )
+
+
+def paint_nms(probs: Tensor, target: Tensor, settings: Settings) -> Picture:
+    """What every true edge pixel costs, and the normals along which it should be the highest."""
+    ways = mask_directions(target > 0.5)
+    return _along_edges(nms_cost(probs, ways, settings["reach"], settings["tau"]), ways, target, settings)
+
+
+def paint_direction(probs: Tensor, target: Tensor, settings: Settings) -> Picture:
+    """The angle between predicted and true normal at every true edge pixel, and the true normals."""
+    ways = mask_directions(target > 0.5)
+    cost = angle_cost(probs, ways, settings["smoothing"], squared=settings["squared"])
+    return _along_edges(cost, ways, target, settings)
+
+
+def _along_edges(cost: Tensor, ways: Tensor, target: Tensor, settings: Settings) -> Picture:
+    edges = outline_map(target > 0.5, border=settings["border"])
+    angle = torch.atan2(ways[0, 0, 1], ways[0, 0, 0]) / 2
+    places = _plane(edges).nonzero()
+    at = angle[_plane(edges)].to(torch.float64)
+    marks = torch.cat((places, at.sin()[:, None], at.cos()[:, None]), 1)
+    return Picture(
+        maps={"edges": _plane(edges.to(cost)), "cost": _plane(torch.where(edges, cost, 0))},
+        marks={"normals": marks.numpy()},
+        notices=_without_outline(target),
+    )
+
+
 def paint_size(probs: Tensor, _: Tensor, settings: Settings) -> Picture:
     """Chessboard distance to the background: its largest value is half the size."""
     return Picture(
@@ -275,6 +262,9 @@ PICTURES: dict[str, Painter] = {
     "chan_vese": paint_chan_vese,
     "cldice": paint_cldice,
     "topology": paint_topology,
+    "edge_bce": paint_edge_bce,
+    "nms": paint_nms,
+    "direction": paint_direction,
     "size": paint_size,
     "centroid": paint_centroid,
 }

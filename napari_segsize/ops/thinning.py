@@ -60,6 +60,23 @@ def edge_map(mask: Tensor, radius: float = 2.0, *, border: Border = "ignore") ->
     return near[..., 1:-1, 1:-1] if border == "background" else near
 
 
+def outline_map(mask: Tensor, *, border: Border = "ignore") -> Tensor:
+    """The outermost pixels of every object, a line 1 px wide: those beside a pixel of the background.
+
+    Parameters
+    ----------
+    mask : (N, C, H, W) bool Tensor
+    border : {"ignore", "background"}
+        See `edge_map`.
+
+    Returns
+    -------
+    (N, C, H, W) bool Tensor
+        8-connected.
+    """
+    return edge_map(mask, 1.0, border=border) & mask
+
+
 def triangle_filter(values: Tensor, radius: int) -> Tensor:
     """Smooth by a triangle, separably: weights 1, 2 … r + 1 … 2, 1 along both axes.
 

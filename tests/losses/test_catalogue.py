@@ -32,6 +32,7 @@ def test_nothing_is_missing():
         *("bce", "dice", "generalised_dice", "tversky", "focal", "size", "centroid", "area_bounds"),
         *("hausdorff", "one_sided_hausdorff", "hausdorff_erosion", "hausdorff_convolution", "boundary"),
         *("active_contour", "chan_vese", "cldice", "topology"),
+        *("edge_bce", "nms", "direction"),
     }
 
 

@@ -45,7 +45,9 @@ def given(name: str) -> dict[str, object]:
     return {"prediction": prediction, "target": target, **shape}
 
 
-@pytest.mark.parametrize("name", [name for name in LOSSES if LOSSES[name].acts_on in ("logits", "contour")])
+@pytest.mark.parametrize(
+    "name", [name for name in LOSSES if LOSSES[name].acts_on in ("logits", "contour", "edges")]
+)
 def test_every_loss_can_be_looked_at(name):
     torch.manual_seed(0)
     view = microscope(name, **given(name))

@@ -16,6 +16,7 @@ from napari_segsize.ops.thinning import (
     mask_directions,
     normals,
     normals_of_mask,
+    outline_map,
     ridge_directions,
     sample_along,
     thin,
@@ -67,6 +68,16 @@ def test_a_straight_edge_is_twice_the_radius_wide(radius, wide):
     mask = torch.zeros(1, 1, 9, 20, dtype=torch.bool)
     mask[..., 10:] = True
     assert (edge_map(mask, radius)[0, 0].sum(1) == wide).all()
+
+
+def test_the_outline_is_one_pixel_wide():
+    mask = torch.zeros(1, 1, 9, 20, dtype=torch.bool)
+    mask[..., 10:] = True
+    assert outline_map(mask)[0, 0].nonzero()[:, 1].tolist() == [10] * 9
+    assert outline_map(mask, border="background").sum() == 9 + 9 + 8 + 8
+    mask[..., 4, 15] = False
+    assert (outline_map(mask) & ~edge_map(mask, 1.0)).sum() == 0
+    assert outline_map(mask).sum() == 9 + 4
 
 
 def test_every_class_has_edges_of_its_own():
