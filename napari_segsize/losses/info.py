@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Need = Literal["mask", "size", "area", "centre", "points", "extents", "image", "distance map"]
 """What must be known of an image, beside the prediction."""
 
-ActsOn = Literal["logits", "probabilities", "contour", "phi", "edges"]
+ActsOn = Literal["logits", "probabilities", "contour", "phi", "field", "edges"]
 """What the function takes as its first argument."""
 
 

@@ -42,7 +42,7 @@ class LossView:
         The loss.
     gradient : (*spatial) float32 array
         How the loss grows with each pixel's probability (or logit): where it is positive, descending lowers
-        the pixel. For contours ``(K, 2)``, one row a vertex.
+        the pixel. As the prediction for contours, level sets and fields.
     maps : mapping of str to float32 array
         ``(*spatial)``, or ``(steps, *spatial)`` where there is one a step.
     marks : mapping of str to float array
@@ -79,7 +79,8 @@ def microscope(
     name : str
         A key of `LOSSES`.
     prediction : (*spatial) array
-        Logits, probabilities or a binary mask, 2-D or 3-D; for a loss on contours the vertices ``(K, 2)``.
+        Logits, probabilities or a binary mask, 2-D or 3-D; for a loss on contours the vertices ``(K, 2)``, on
+        level sets phi ``(*spatial)`` in pixels, on motion fields ``(D, *spatial)``.
     target : array, optional
         What the loss needs (`LossInfo.needs`): a mask ``(*spatial)``; an image ``(*spatial)`` or
         ``(channels, *spatial)``; a size; a centre ``(D,)``; bounds of the area ``(2,)``; extreme points
@@ -114,8 +115,10 @@ def microscope(
     if slope not in get_args(Slope):
         raise ValueError(f'slope: expected "probabilities" or "logits", got {slope!r}.')
     given = _numbers("prediction", prediction)
-    if info.acts_on == "contour":
-        return _of_contour(name, info, given, target, options)
+    if info.acts_on in ("contour", "field"):
+        return _of_vectors(name, info, given, target, options)
+    if info.acts_on == "phi":  # its numbers are pixels, not chances
+        kind, slope = "logits", "logits"
     notices: list[str] = []
     logits = _logits(given, kind, notices)[None, None].requires_grad_()
     wanted = _wanted(info, target, logits)
@@ -231,12 +234,15 @@ def _slope(
     return value.item(), torch.zeros_like(leaf) if gradient is None else gradient
 
 
-def _of_contour(
+def _of_vectors(
     name: str, info: LossInfo, given: Tensor, target: ArrayLike | None, options: Mapping[str, Any]
 ) -> LossView:
-    if given.ndim != 2 or given.shape[1] != 2 or len(given) < 3:
+    """A loss on the vertices of a contour ``(K, 2)``, or on a field of vectors ``(D, *spatial)``."""
+    if info.acts_on == "field" and (given.ndim not in (3, 4) or len(given) != given.ndim - 1):
+        raise ValueError(f"prediction: expected a field (D, *spatial), got {tuple(given.shape)}.")
+    if info.acts_on == "contour" and (given.ndim != 2 or given.shape[1] != 2 or len(given) < 3):
         raise ValueError(f"prediction: expected vertices (K, 2) of a contour, got {tuple(given.shape)}.")
-    contours = given.double()[None].requires_grad_()
+    vectors = given.double()[None].requires_grad_()
     wanted: list[Tensor] = []
     if info.needs:
         if target is None:
@@ -245,7 +251,7 @@ def _of_contour(
         wanted = [truth.reshape(1, 1) if truth.ndim == 0 else truth[None]]
         if info.needs[0] == "mask":
             wanted = [wanted[0][None]]
-    value, gradient = _slope(info, contours, wanted, options)
+    value, gradient = _slope(info, vectors, wanted, options)
     still = () if gradient.any() else ("The gradient is 0 everywhere: this loss has nothing to say here.",)
     return LossView(name=name, value=value, gradient=_array(gradient[0]), notices=still)
 
