@@ -3,7 +3,7 @@
     python benchmarks/loss_comparison.py DATA --out losses.jsonl [--seeds 0 1 2] [--sets hippocampus ...]
     python benchmarks/loss_comparison.py losses.jsonl --table
 
-For each set and seed a network (`small`) learns 300 steps with cross-entropy + Dice. From there every loss
+For each set and seed a network (`small`) learns 1200 steps with cross-entropy + Dice. From there every loss
 goes on for 200 steps with the same crops in the same order, step size 1e-3 falling to 0, last weights kept:
 nothing is chosen on the held-out images. Terms beside Dice are weighted so that their gradient on the logits
 is as long as that of Dice on the first 8 batches, by one rule for all and without tuning.
@@ -35,7 +35,7 @@ from torch.nn import functional
 from napari_segsize import losses, metrics
 from napari_segsize.models.unet import SegmentationNet, build_unet
 
-START, STEPS, BATCH, CROP, TILE = 300, 200, 8, 64, 64
+START, STEPS, BATCH, CROP, TILE = 1200, 200, 8, 64, 64
 BESIDE = (
     "bce", "focal", "generalised_dice", "tversky", "boundary", "one_sided_hausdorff", "hausdorff",
     "hausdorff_erosion", "hausdorff_convolution", "active_contour", "cldice", "topology",
