@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QAction
 from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
@@ -22,6 +23,7 @@ from superqt import QCollapsible
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.widgets.contour_drawing import OVERLAYS
 from napari_segsize.widgets.contour_scrubber import ContourCurves, Scrubber
+from napari_segsize.widgets.contour_state import sizes_to_outline
 from napari_segsize.widgets.contour_table import ContourTable
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.form import Form
@@ -51,6 +53,7 @@ _BUTTONS = {
     "import": ("Import…", "Read contours from such a file"),
 }
 _STARTS = {
+    "all_stamps": ("All sizes", "of this image that have no contour"),
     "stamps": ("Selected sizes", "of the layer Sizes"),
     "shapes": ("Selected shapes", "polygons and ellipses of a Shapes layer of yours"),
     "label": ("Selected label", "of the Labels layer that is active"),
@@ -75,6 +78,7 @@ class ContourControls(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.buttons: dict[str, QPushButton] = {}
+        self.starts: dict[str, QAction] = {}
         self.where, self.hint, self.told, self.note, self.verdict, self.headline = (
             Sentence(name) for name in ("where", "hint", "told", "note", "verdict", "headline")
         )
@@ -114,6 +118,9 @@ class ContourControls(QWidget):
         for name in ("points", "repair", "export", "import"):
             self.buttons[name].setEnabled(shown)
         self.start.setEnabled(shown)
+        sizes = len(sizes_to_outline(board, state.annotation))
+        self.starts["all_stamps"].setText(f"All {sizes} sizes of this image that have no contour")
+        self.starts["all_stamps"].setEnabled(sizes > 0)
         self._render_finetune(state)
 
     def _render_finetune(self, state: State) -> None:
@@ -219,6 +226,7 @@ class ContourControls(QWidget):
         for name, (text, tip) in _STARTS.items():
             action = menu.addAction(f"{text} ({tip})")
             if action is not None:
+                self.starts[name] = action
                 action.setObjectName(name)
                 action.triggered.connect(partial(self._on_pressed, name))
         self.start.setMenu(menu)
@@ -261,6 +269,9 @@ def headline(state: State) -> str:
     here = board.count("queued")
     if board.waiting > here:
         counted.append(f"{board.waiting - here} on the way elsewhere")
+    sizes = len(sizes_to_outline(board, state.annotation))
+    if sizes:
+        counted.append(f"{sizes} size{'' if sizes == 1 else 's'} without a contour")
     if board.elsewhere:
         counted.append(f"{board.elsewhere} more image{'' if board.elsewhere == 1 else 's'} to review")
     return " · ".join(counted) or "No object on this image yet."

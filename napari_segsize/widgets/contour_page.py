@@ -100,7 +100,7 @@ class ContourPage(ContourControls):
             "previous": partial(self._on_go, "previous"), "undo": partial(self._on_go, "undo"),
             "redo": partial(self._on_go, "redo"), "export": self._on_export, "import": self._on_import,
             "finetune": self._on_finetune, "stamps": self._on_stamps, "shapes": self._on_shapes,
-            "label": self._on_label,
+            "label": self._on_label, "all_stamps": verb.start_from_all_stamps,
         }  # fmt: skip
         self._slots = {name: partial(self._do, slot) for name, slot in slots.items()}
         layers.contours.keys.use(self._slots)

@@ -10,9 +10,9 @@ import numpy as np
 
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.errors import SegsizeError
-from napari_segsize.widgets.contour_flow import ContourFlow, start_of
+from napari_segsize.widgets.contour_flow import ContourFlow, how_many, start_of
 from napari_segsize.widgets.contour_shape import is_stray, with_vertices
-from napari_segsize.widgets.contour_state import hint
+from napari_segsize.widgets.contour_state import hint, sizes_to_outline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -114,12 +114,27 @@ class ContourStarts(ContourFlow):
                 for each in stamps if each.centre is not None
             ))  # fmt: skip
 
+    def start_from_all_stamps(self) -> None:
+        """Ask for a contour of every size on this image that has none: also of those asked for before."""
+        with self._controller.reporting():
+            self._here()
+            names = sizes_to_outline(self._board(), self._said)
+            if not names:
+                raise SegsizeError("Every size with a place on this image has a contour, or is on its way.")
+            self.start_from_stamps(names)
+
     def start_from_outlines(self, outlines: Iterable[NDArray[Any]]) -> None:
-        """Ask for contours that go on from outlines: drawn, or taken from labels."""
+        """Ask for contours that go on from outlines: drawn, or taken from labels.
+
+        The outlines stay the user's: the project knows of these objects once their contours are accepted.
+        """
         with self._controller.reporting():
             plane = self._here()
             starts = [start_of(_fewer(each, self.config)) for each in outlines]
             self._ask(*(Prompt(plane=plane, object=uuid4().hex, start=start) for start in starts))
+            self._show(
+                message=f"{how_many(len(starts)).capitalize()} on the way: the project keeps what you accept."
+            )
 
     # --- inside
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.project.annotation import PlaneRef, Point, Ring
 
-__all__ = ["Board", "Field", "Outline", "Status", "hint"]
+if TYPE_CHECKING:
+    from napari_segsize.project.annotation import PlaneAnnotation
+
+__all__ = ["Board", "Field", "Outline", "Status", "hint", "sizes_to_outline"]
 
 Status = Literal["clicking", "queued", "review", "accepted", "failed"]
 _NO_STEPS = np.zeros((0, 0, 2), np.float32)
@@ -118,6 +121,15 @@ class Board:
     def count(self, status: Status) -> int:
         """How many objects are in this state."""
         return sum(each.status == status for each in self.objects)
+
+
+def sizes_to_outline(board: Board, said: PlaneAnnotation | None) -> tuple[str, ...]:
+    """Return the objects that have a size and a place, but no contour, not even one on its way."""
+    if said is None or said.plane != board.plane:
+        return ()
+    return tuple(
+        stamp.object for stamp in said.stamps if stamp.centre is not None and board.find(stamp.object) is None
+    )
 
 
 def hint(board: Board, tool: str = "points") -> str:

@@ -13,7 +13,7 @@ from napari_segsize.engine.events import ContourStep
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets import contour_runs
-from napari_segsize.widgets.contour_state import hint
+from napari_segsize.widgets.contour_state import hint, sizes_to_outline
 from napari_segsize.widgets.controller import Controller
 
 FOUR = ((4, 10), (12, 4), (20, 12), (10, 20))
@@ -548,6 +548,32 @@ def test_what_was_clicked_is_asked_for_again_when_the_project_is_opened(controll
     assert status(controller, elsewhere) == "review"
     assert status(controller, half) == "clicking"
     assert board(controller).open == ""  # the next click begins a new object
+
+
+def test_sizes_without_a_contour_are_begun_again_only_when_asked(controller, engine):
+    plane = controller.state.plane
+    for y, x in ((12, 12), (30, 30), (50, 50)):
+        controller.put_stamp(10, centre=(y, x))
+    controller.put_stamp(8)  # no place: nothing to outline
+    first = controller.state.annotation.stamps[0].object
+    controller.contours.start_from_all_stamps()
+    controller.contours.accept(first)
+    assert len(engine.asked) == 3
+    controller.open_project(controller.state.folder)
+    controller.show(plane)
+    assert len(engine.asked) == 3  # nobody asked for hundreds of contours
+    assert len(sizes_to_outline(board(controller), controller.state.annotation)) == 2
+    controller.contours.start_from_all_stamps()
+    assert len(engine.asked) == 5
+    assert sizes_to_outline(board(controller), controller.state.annotation) == ()
+    controller.contours.start_from_all_stamps()
+    assert "Every size" in controller.state.error
+    assert len(engine.asked) == 5
+
+
+def test_outlines_that_are_not_stored_say_so(controller):
+    controller.contours.start_from_outlines([np.array(FOUR)])
+    assert controller.state.message == ("1 contour on the way: the project keeps what you accept.")
 
 
 def test_a_search_for_what_is_owed_is_let_go_of_when_it_ends(controller, queue_launch):

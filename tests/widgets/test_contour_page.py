@@ -680,6 +680,20 @@ def test_fine_tuning_is_a_long_job_and_renews_the_engine(page, engine, monkeypat
     assert page.buttons["finetune"].text() == "Fine-tune on my contours"
 
 
+def test_all_sizes_are_offered_with_their_number(page, engine):
+    action = page.starts["all_stamps"]
+    assert not action.isEnabled()
+    for y, x in ((12, 12), (30, 30)):
+        page.controller.put_stamp(10, centre=(y, x))
+    assert action.isEnabled()
+    assert "2 sizes" in action.text()
+    assert "2 sizes without a contour" in page.headline.text()
+    action.trigger()
+    assert board(page).count("review") == 2
+    assert not action.isEnabled()
+    assert "without" not in page.headline.text()
+
+
 def test_a_stopped_fine_tuning_can_go_on_after_the_project_is_opened_again(page, monkeypatch):
     left = runs.Resume(stage="contour", step=2, steps=9)
     asked = []
