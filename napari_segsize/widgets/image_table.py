@@ -9,19 +9,20 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel,
 from qtpy.QtGui import QBrush, QColor, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from napari_segsize.project.annotation import ImageRecord
-from napari_segsize.widgets.runs import ImageCounts
+from napari_segsize.project.annotation import Counts, ImageRecord
 from napari_segsize.widgets.state import State
+from napari_segsize.widgets.tally import ImageCounts
 
 __all__ = ["ImageTable", "ImageTableModel"]
 
-COLUMNS = ("Image", "Group", "Part", "Masks", "Sizes")
+COLUMNS = ("Image", "Group", "Part", "Masks", "Sizes", "Contours")
 _TIPS = (
     "Double-click to show the image. ! means that its file is missing.",
     "The subject, patient, eye… an image belongs to; one group is never torn apart. Double-click to change.",
     "train: to learn from. validation: to choose the best model. test: only to compare models.",
     "Painted masks (slices)",
     "Size stamps",
+    "Accepted contours; + objects that were clicked and are not accepted yet.",
 )
 _GROUP = 1
 _SORT = Qt.ItemDataRole.UserRole
@@ -44,8 +45,7 @@ class ImageTableModel(QAbstractTableModel):
         same_rows = [image.id for image in self._images] == [image.id for image in state.images]
         if not same_rows:
             self.beginResetModel()
-        said = state.counts is not None and state.counts.masks + state.counts.sizes > 0
-        self._waiting = said and not state.image_counts  # they are being counted in the background
+        self._waiting = _said(state.counts) and not state.image_counts  # counted in the background
         changed = (self._images, self._counts, self._missing) != (
             state.images,
             state.image_counts,
@@ -110,7 +110,9 @@ class ImageTableModel(QAbstractTableModel):
             return "…"
         name = image.name if plain or image.id not in self._missing else f"! {image.name}"
         sizes = str(counts.sizes) if counts.sizes or not counts.no_object else "none here"
-        return (name, image.group, image.split, counts.masks, counts.sizes if plain else sizes)[column]
+        contours = f"{counts.contours} + {counts.begun}" if counts.begun else str(counts.contours)
+        numbers = (counts.masks, counts.sizes, counts.contours) if plain else (counts.masks, sizes, contours)
+        return (name, image.group, image.split, *numbers)[column]
 
     def _tip(self, image: ImageRecord, *, lost: bool) -> str:
         shape = f"{image.height} x {image.width}" + (f", {image.planes} slices" if image.planes > 1 else "")
@@ -125,6 +127,10 @@ class ImageTableModel(QAbstractTableModel):
             + gone
             + "".join(f"\n{w}" for w in image.warnings)
         )
+
+
+def _said(counts: Counts | None) -> bool:
+    return counts is not None and counts.masks + counts.sizes + counts.points + counts.contours > 0
 
 
 class ImageTable(QTableView):

@@ -8,8 +8,8 @@ from typing import Any
 
 from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef
 from napari_segsize.project.project import Project
-from napari_segsize.widgets.runs import ImageCounts, counted
 from napari_segsize.widgets.state import State
+from napari_segsize.widgets.tally import ImageCounts, counted
 
 __all__ = ["after_annotation", "overview"]
 

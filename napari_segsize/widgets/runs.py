@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.events import Ended, Event, Notice, Preview, Started, Validating
 from napari_segsize.errors import SegsizeError
-from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef, Split
+from napari_segsize.project.annotation import ModelRecord, PlaneRef, Split
 from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
+from napari_segsize.widgets.tally import ImageCounts, counted
 
 if TYPE_CHECKING:
     from napari_segsize.engine.stages import Resumable
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = [
     "GROUPINGS",
     "Group",
-    "ImageCounts",
     "LayerImage",
     "Ready",
     "Resume",
@@ -36,7 +36,6 @@ __all__ = [
     "What",
     "adding",
     "comparing",
-    "counted",
     "looking",
     "segmenting",
     "segmenting_plane",
@@ -86,15 +85,6 @@ class Ready:
     device: str
     resumable: Resume | None = None
     resumable_contours: Resume | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageCounts:
-    """What has been said about one image: planes with a mask, sizes, and planes without an object."""
-
-    masks: int = 0
-    sizes: int = 0
-    no_object: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,17 +138,6 @@ def surveying(folder: Path) -> Generator[Surveyed, None, None]:
             image = annotation.plane.image
             found[image] = counted(annotation, found.get(image, ImageCounts()))
         yield Surveyed(revision=revision, image_counts=found, contradictions=project.contradictions())
-
-
-def counted(annotation: PlaneAnnotation | None, so_far: ImageCounts, sign: int = 1) -> ImageCounts:
-    """Add (or, with sign -1, take away) what is said about one plane."""
-    if annotation is None:
-        return so_far
-    return ImageCounts(
-        masks=so_far.masks + sign * int(annotation.mask is not None),
-        sizes=so_far.sizes + sign * len(annotation.stamps),
-        no_object=so_far.no_object + sign * int(annotation.no_object),
-    )
 
 
 def training(

@@ -25,7 +25,8 @@ from napari_segsize.engine.events import (
 )
 from napari_segsize.project.annotation import Counts, ImageRecord, PlaneAnnotation, PlaneRef
 from napari_segsize.widgets.contour_state import Board
-from napari_segsize.widgets.runs import ImageCounts, Resume
+from napari_segsize.widgets.runs import Resume
+from napari_segsize.widgets.tally import ImageCounts
 
 __all__ = ["EngineStatus", "ImageCounts", "JobStatus", "Resume", "State", "after"]
 

@@ -197,6 +197,18 @@ def test_the_table_shows_counts_and_opens_images(opened, qtbot):
     qtbot.waitUntil(lambda: controller.state.plane == PlaneRef(controller.state.images[1].id))
 
 
+def test_the_table_counts_contours_and_what_is_begun(opened, qtbot):
+    controller, model = opened.controller, opened.project_page.table.model()
+    plane = controller.state.plane
+    with controller.project.step("two"):
+        controller.project.put_contour(plane, rings=[((2, 2), (2, 9), (9, 9))], source="drawn")
+        controller.project.put_contour(plane, points=[(20, 10)])
+    controller.poll()
+    qtbot.waitUntil(lambda: model.index(0, 5).data() == "1 + 1")
+    assert model.index(1, 5).data() == "0"
+    assert model.headerData(5, Qt.Orientation.Horizontal) == "Contours"
+
+
 def test_parts_are_assigned_by_selection_and_at_random(opened, qtbot):
     page, controller = opened.project_page, opened.controller
     page.table.selectRow(0)
