@@ -129,7 +129,7 @@ def other_value(item, kind):
     if kind is bool:
         return not item.default
     if kind is str:
-        return "other"
+        return "dice + 0.01*boundary" if item.name == "loss" else "other"
     change = 1 if kind is int else 0.25
     up = item.default + change
     return up if meta["max"] is None or up <= meta["max"] else item.default - change
@@ -201,6 +201,11 @@ def test_the_papers_recipe_brings_its_own_defaults():
         ["--steps", "0"],
         ["--steps", "many"],
         ["--recipe", "cake"],
+        ["--loss", "dice + bondary"],
+        ["--loss", "-1*dice"],
+        ["--loss", ""],
+        ["--preset", "thin"],
+        ["--preset", "standard", "--loss", "dice"],
         ["--learning-rate", "nan"],
         ["--size-weight", "0", "--centre-weight", "0", "--mask-batch-size", "0", "--extent-weight", "0"],
     ],

@@ -16,6 +16,7 @@ from napari_segsize.cli import app
 from napari_segsize.cli.command import EXIT_USER
 from napari_segsize.losses import LOSSES
 from napari_segsize.losses.microscope import microscope
+from napari_segsize.losses.recipe import PRESETS
 
 SHAPE = (12, 15)
 
@@ -70,7 +71,10 @@ def sentence(done) -> str:
 
 def test_the_catalogue_is_complete_for_programs_and_whole_for_people():
     done = CliRunner().invoke(app, ["losses", "--json"])
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    presets = [line for line in lines if line["result"] == "presets"]
+    assert [(row["loss"], row["advice"]) for row in presets] == list(PRESETS.values())
+    rows = [line for line in lines if line["result"] == "losses"]
     assert [row["name"] for row in rows] == list(LOSSES)
     for row in rows:
         info = LOSSES[row["name"]]
@@ -212,3 +216,23 @@ def test_help_needs_no_torch():
     )
     for said in (["losses", "--help"], ["loss", "--help"]):
         assert subprocess.run([sys.executable, "-c", code, *said], capture_output=True).returncode == 0
+
+
+def test_a_recipe_and_a_preset_reach_the_training(shapes_project):
+    from napari_segsize.samples import synthetic_shapes
+
+    for plane, mask in zip(shapes_project.planes(), synthetic_shapes(12, (32, 32)).masks, strict=True):
+        shapes_project.put_mask(plane, mask.astype(np.int32))
+    few = ["--steps", "1", "--batch-size", "2", "--validate-every", "9", "--device", "cpu", "--json"]
+    for said, terms in (
+        (["--loss", "dice + 0.01*boundary"], {"dice", "boundary", "total"}),
+        (["--preset", "noisy-masks"], {"cross-entropy", "active contour", "total"}),
+    ):
+        done = CliRunner().invoke(app, ["pretrain", str(shapes_project.folder), *said, *few])
+        assert done.exit_code == 0, done.output
+        (losses,) = [
+            line["losses"]
+            for line in map(json.loads, done.stdout.splitlines())
+            if line["event"] == "StepDone"
+        ]
+        assert set(losses) == terms

@@ -34,8 +34,9 @@ _AS = (
 
 @command()
 def losses(out: "Output") -> None:
-    """List the losses that a network can learn from."""
+    """List the losses that a network can learn from, and recipes of them."""
     from ..losses import LOSSES
+    from ..losses.recipe import PRESETS
 
     rows = [
         {
@@ -47,6 +48,11 @@ def losses(out: "Output") -> None:
         for name, info in LOSSES.items()
     ]
     out.table("losses", "What a network can learn from", rows)
+    presets = [
+        {"preset": name.replace(" + ", "-").replace(" ", "-"), "loss": text, "advice": advice}
+        for name, (text, advice) in PRESETS.items()
+    ]
+    out.table("presets", "Recipes for --preset", presets)
 
 
 @command()

@@ -37,6 +37,10 @@ Kind = Annotated[
     Literal["pixels", "contour"],
     typer.Option("--model", help="the network that segments pixels, or the one that moves contours"),
 ]
+Preset = Annotated[
+    str,
+    typer.Option("--preset", metavar="NAME", help="a recipe for --loss; `segsize losses` lists them"),
+]
 _COMMANDS = {"contour": "finetune-contours"}
 """What trains a stage, where the command is not called like it."""
 
@@ -48,12 +52,17 @@ def fine_tuning(**given: Any) -> FineTuneConfig:
 
 @command(config=PretrainConfig)
 def pretrain(
-    out: "Output", config: PretrainConfig, project: ProjectPath = Path(), resume: Resume = False
+    out: "Output",
+    given: dict[str, Any],
+    project: ProjectPath = Path(),
+    preset: Preset = "",
+    resume: Resume = False,
 ) -> None:
     """Train a network from the painted masks."""
     from ..engine import stages
     from ..project import Project
 
+    config = configured(PretrainConfig, _with_preset(given, preset))
     with Project.open(project) as opened:
         _train(out, opened, stages.pretrain(opened, config, resume=resume), "pretrain")
 
@@ -64,6 +73,7 @@ def finetune(
     given: dict[str, Any],
     project: ProjectPath = Path(),
     model: Kind = "pixels",
+    preset: Preset = "",
     resume: Resume = False,
 ) -> None:
     """Go on training the pre-trained network from object sizes.
@@ -72,13 +82,15 @@ def finetune(
     own are in: segsize finetune-contours --help
     """
     if model == "contour":
+        if preset and not resume:
+            _left_out(out, "preset", "segsize finetune-contours --help lists what does")
         config = configured(ContourConfig, _shared(out, given, ContourConfig, resume=resume))
         finetune_contours(out, config, project, resume)
         return
     from ..engine import stages
     from ..project import Project
 
-    settings = configured(fine_tuning, given)
+    settings = configured(fine_tuning, _with_preset(given, preset))
     with Project.open(project) as opened:
         _train(out, opened, stages.finetune(opened, settings, resume=resume), "finetune")
 
@@ -124,6 +136,20 @@ def predict(out: "Output", config: PredictConfig, project: ProjectPath = Path())
 
     with Project.open(project) as opened:
         run(out, segmented(opened, config))
+
+
+def _with_preset(given: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """Put the recipe of a preset where `--loss` would put it."""
+    if not preset:
+        return dict(given)
+    from ..engine.recipe import preset_text
+
+    if "loss" in given:
+        raise typer.BadParameter("--loss and --preset both say what to learn from: give one of them.")
+    try:
+        return {**given, "loss": preset_text(preset)}
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 def _train(out: "Output", project: "Project", events: "Generator[Event, None, None]", stage: str) -> None:

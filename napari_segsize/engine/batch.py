@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from ..ops.points import extents_of
+from ..project import PlaneRef
 from .augment import affine_matrices, relight, warp, warp_images, warp_masks
 from .crop import Crop, cut_crop, flipped
 from .dataset import Dataset, Item
+from .recipe import epoch_length
 
 __all__ = ["Batch", "BatchSource", "generator_for", "windows_of"]
 
@@ -44,6 +46,8 @@ class Batch:
     corner: Tensor  # (K, 2) long: the window's first pixel in the crop
     domain: Tensor  # (K, 1, wh, ww) bool: pixels of the window that belong to the object
     rows: Tensor  # (K,) long: number of the object in the whole batch
+    planes: tuple[PlaneRef, ...]  # (B): where each crop was cut from
+    total_crops: int
     total_masks: int
     total_sizes: int
     total_centres: int
@@ -79,6 +83,7 @@ class Batch:
             corner=self.corner[mine],
             domain=self.domain[mine],
             rows=self.rows[mine],
+            planes=self.planes[index::parts],
             clean=self.clean[from_mine],
             turned=self.turned[from_mine],
             matrices=self.matrices[from_mine],
@@ -202,6 +207,12 @@ class BatchSource:
         window = 2 * math.ceil(context * max(largest, 2)) + 1
         self.window = self.side if one_object else (min(self.side[0], window), min(self.side[1], window))
 
+    @property
+    def epoch(self) -> int:
+        """Steps of an epoch: a pass over the planes with masks, or with sizes if masks are not used."""
+        items, count = (self.with_mask, self.masks) if self.masks else (self.with_size, self.sizes)
+        return epoch_length(len(items), count)
+
     def __call__(self, step: int) -> Batch:
         """The batch of one step, counted from 1."""
         generator = generator_for(self.seed, step)
@@ -230,7 +241,8 @@ class BatchSource:
         clean = images
         if self.augment:
             images = relight(images, generator)
-        batch = self._assemble(images, target, known, inside, crops, generator)
+        planes = tuple(item.plane for item, _ in chosen)
+        batch = self._assemble(images, target, known, inside, crops, planes, generator)
         return self._with_turned(batch, clean, weak, generator) if self.turned else batch
 
     def _with_turned(self, batch: Batch, clean: Tensor, weak: Tensor, generator: torch.Generator) -> Batch:
@@ -262,6 +274,7 @@ class BatchSource:
         known: Tensor,
         inside: Tensor,
         crops: Sequence[Crop],
+        planes: tuple[PlaneRef, ...],
         generator: torch.Generator,
     ) -> Batch:
         """Gather the objects of all crops behind windows of one shape."""
@@ -305,6 +318,8 @@ class BatchSource:
             corner=torch.cat([*corners, torch.empty(0, 2, dtype=torch.long)]),
             domain=torch.cat([*domains, torch.empty(0, 1, *side, dtype=torch.bool)]),
             rows=torch.arange(count),
+            planes=planes,
+            total_crops=len(images),
             total_masks=int(known.flatten(1).any(1).sum()),
             total_sizes=int((~size.isnan()).sum()),
             total_centres=int((~centre.isnan().any(-1)).sum()),

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self, TypeVar, get_type_hints
 
 __all__ = [
+    "DEFAULT_LOSS",
     "DEVICES",
     "EvaluateConfig",
     "FineTuneConfig",
@@ -53,8 +54,14 @@ def option(
     )
 
 
+DEFAULT_LOSS = "cross-entropy + dice"
+_LOSS = (
+    'what is learned from masks: a weighted sum of losses such as "dice + 0.01*boundary"; '
+    "`segsize losses` lists them and the presets"
+)
 _PUBLISHED: dict[str, Any] = {
     "recipe": "paper",
+    "loss": DEFAULT_LOSS,
     "samples": 1,
     "mask_batch_size": 0,
     "centre_weight": 0.0,
@@ -83,6 +90,17 @@ def check(config: Any) -> None:
             raise ValueError(f"{item.name}: expected at most {meta['max']:g}, got {value:g}")
 
 
+def _check_loss(loss: str) -> None:
+    if loss == DEFAULT_LOSS:
+        return
+    from .recipe import pixel_recipe  # to judge any other recipe takes the losses, and torch with them
+
+    try:
+        pixel_recipe(loss)
+    except ValueError as error:
+        raise ValueError(f"loss: {error}") from error
+
+
 _SEED = "number that fixes every random draw: the same seed and settings give the same model"
 _DEVICE = "where to compute: auto takes a GPU when there is one"
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -103,6 +121,7 @@ class PretrainConfig:
         "kiunet: for thin and small structures (0.2 M), with many times the memory and time",
         choices=("small", "residual", "kiunet"),
     )
+    loss: str = option(DEFAULT_LOSS, _LOSS)
     learning_rate: float = option(
         2e-3, "Adam's step size: larger learns faster until it diverges; 1e-4 to 1e-2", min=0.0, step=1e-5
     )
@@ -144,6 +163,7 @@ class PretrainConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        _check_loss(self.loss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +176,7 @@ class FineTuneConfig:
         "segsize: sizes, centres, masks and checked own masks together; paper: sizes alone, as published",
         choices=("segsize", "paper"),
     )
+    loss: str = option(DEFAULT_LOSS, _LOSS + " (segsize only)")
     learning_rate: float = option(
         1e-3, "Adam's step size: larger learns faster until it diverges; 1e-5 to 1e-2", min=0.0, step=1e-5
     )
@@ -234,6 +255,7 @@ class FineTuneConfig:
 
     def __post_init__(self) -> None:
         check(self)
+        _check_loss(self.loss)
         if not (self.size_weight or self.centre_weight or self.mask_batch_size or self.extent_weight):
             raise ValueError(
                 "size_weight, centre_weight, mask_batch_size and extent_weight are all 0: "
@@ -255,7 +277,7 @@ class FineTuneConfig:
         if self.recipe != "paper":
             return self
         sizes_alone = replace(self, mask_batch_size=0, centre_weight=0.0, own_weight=0.0, extent_weight=0.0)
-        return replace(sizes_alone, augment=False)
+        return replace(sizes_alone, augment=False, loss=DEFAULT_LOSS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

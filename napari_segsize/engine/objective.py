@@ -5,52 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from monai.losses import DiceLoss
 from torch import Tensor
-from torch.nn import functional
 
 from ..losses.centroid import centroid_loss
 from ..losses.projection import projection_loss
+from ..losses.recipe import parse_recipe
 from ..losses.size import size_loss
 from ..ops.centroid import centroid
 from ..ops.points import extents_of, extreme_points
 from ..ops.size import object_size
 from .augment import warp_masks
 from .batch import Batch, generator_for
-from .config import FineTuneConfig
+from .config import DEFAULT_LOSS, FineTuneConfig
+from .recipe_objective import Objective, against_masks, recipe_objective
 
 __all__ = ["Objective", "checked_masks", "mask_objective", "size_objective"]
-
-# logits of a batch's inputs, the batch, the step, and the running mean of the network, which teaches
-Objective = Callable[[Tensor, Batch, int, Callable[[Tensor], Tensor]], dict[str, Tensor]]
 
 _SIZE_STEP = 2  # px: sizes are even
 _NOISE = 3  # purpose of the random numbers: the batches use 0 to 2
 
 
-def mask_objective(
-    logits: Tensor, batch: Batch, _step: int, _teacher: Callable[[Tensor], Tensor]
-) -> dict[str, Tensor]:
-    """Cross-entropy and soft Dice over the known pixels, averaged over the batch's masks."""
-    total = max(batch.total_masks, 1)
-    entropy, dice = _against_masks(logits[: len(batch.images)], batch.target, batch.known)
-    return {"cross-entropy": entropy / total, "dice": dice / total}
+mask_objective = recipe_objective(parse_recipe(DEFAULT_LOSS))
+"""Cross-entropy and soft Dice over the known pixels, averaged over the batch's masks."""
 
 
-def _against_masks(logits: Tensor, target: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and soft Dice over the known pixels of each crop, summed over the crops.
-
-    A crop without known pixels has Dice loss 0: nothing over nothing, smoothed.
-    """
-    weight = known.to(logits.dtype)
-    count = weight.flatten(1).sum(1).clamp(min=1)
-    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    dice = DiceLoss(reduction="none", smooth_nr=1.0, smooth_dr=1.0)
-    overlap = dice(logits.sigmoid() * weight, target * weight)
-    return ((entropy * weight).flatten(1).sum(1) / count).sum(), overlap.sum()
-
-
-def size_objective(config: FineTuneConfig, reference: float) -> Objective:
+def size_objective(config: FineTuneConfig, reference: float, recipe: Objective = mask_objective) -> Objective:
     """Single-sample squared size error, squared centre error, extents, and the masks' own terms.
 
     Parameters
@@ -60,13 +39,15 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
     reference : float
         Mean object size in pixels; size and centre errors are taken relative to it, which makes the weights
         the same for thumbnails and for large images. The ``paper`` recipe takes the plain squared error.
+    recipe : Objective
+        What is learned from masks and images.
     """
     scale = 1.0 if config.recipe == "paper" else 1.0 / max(reference, 1.0) ** 2
 
     def objective(
         logits: Tensor, batch: Batch, step: int, teacher: Callable[[Tensor], Tensor]
     ) -> dict[str, Tensor]:
-        terms = mask_objective(logits, batch, step, teacher) if batch.total_masks else {}
+        terms = recipe(logits, batch, step, teacher)
         windows = batch.through_windows(logits[: len(batch.images)])
         if batch.total_sizes and config.size_weight:
             noise = _logistic(config, batch, step).to(logits.device)
@@ -92,7 +73,7 @@ def size_objective(config: FineTuneConfig, reference: float) -> Objective:
         if batch.total_turned and config.own_weight:
             target, known = checked_masks(batch, teacher)
             turned = warp_masks(target, known, batch.matrices)
-            entropy, dice = _against_masks(logits[len(batch.images) :], *turned)
+            entropy, dice = against_masks(logits[len(batch.images) :], *turned)
             terms["own masks"] = config.own_weight * (entropy + dice) / batch.total_turned
         return terms
 

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from ..errors import SegsizeError
+from ..losses import MapCache
 from ..models.segmentation import build_network
 from ..models.unet import SegmentationNet
 from .batch import BatchSource
@@ -26,7 +27,9 @@ from .device import launch
 from .evaluate import score, score_network
 from .events import Event
 from .loop import Run
-from .objective import mask_objective, size_objective
+from .objective import size_objective
+from .recipe import pixel_recipe, schedule_notices
+from .recipe_objective import Objective, recipe_objective
 
 __all__ = ["finetuning", "pretraining"]
 
@@ -46,6 +49,15 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
         )
     fabric = launch(config.device, config.precision)
     several = any(item.located > 1 for item in (*train.items, *validation.items))
+    source = BatchSource(
+        train,
+        masks=config.batch_size,
+        patch=config.patch,
+        augment=config.augment,
+        one_object=not several,
+        seed=config.seed,
+    )
+    objective, notices = _learned(config, source)
     return Run(
         stage="pretrain",
         config=config,
@@ -53,18 +65,12 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
         network=build_network(
             config.model, channels=train.channels, ki_levels=config.ki_levels, seed=config.seed
         ),
-        source=BatchSource(
-            train,
-            masks=config.batch_size,
-            patch=config.patch,
-            augment=config.augment,
-            one_object=not several,
-            seed=config.seed,
-        ),
-        objective=mask_objective,
+        source=source,
+        objective=objective,
         look=_looker(validation, "pretrain", fabric.device, one_object=not several),
         criterion=score,
         file=file,
+        notices=notices,
         entry=network_entry(
             config.model, train.channels, config.normalise, config.patch, ki_levels=config.ki_levels
         ),
@@ -113,21 +119,32 @@ def finetuning(
         seed=config.seed,
     )
     _check_usable(source)
+    recipe, notices = _learned(config, source)
     return Run(
         stage="finetune",
         config=config,
         fabric=fabric,
         network=network,
         source=source,
-        objective=size_objective(config, _mean_size(train)),
+        objective=size_objective(config, _mean_size(train), recipe),
         look=_looker(validation, "finetune", fabric.device, one_object=not several, context=config.context),
         criterion=_least_size_error if config.recipe == "paper" else score,
         file=file,
-        notices=_left_out(source),
+        notices=(*_left_out(source), *notices),
         entry=dict(entry),
         start_model=start_model,
         look_first=True,
     )
+
+
+def _learned(
+    config: PretrainConfig | FineTuneConfig, source: BatchSource
+) -> tuple[Objective, tuple[str, ...]]:
+    """The recipe at work, and what to say about its schedule; maps of crops that do not change are kept."""
+    recipe = pixel_recipe(config.loss)
+    cache = None if config.augment else MapCache()
+    objective = recipe_objective(recipe, epoch=source.epoch, cache=cache)
+    return objective, schedule_notices(recipe, source.epoch, config.steps)
 
 
 def _left_out(source: BatchSource) -> tuple[str, ...]:

@@ -35,6 +35,8 @@ def values_of(item, kind):
         return st.sampled_from(meta["choices"])
     if kind is bool:
         return st.booleans()
+    if item.name == "loss":
+        return st.sampled_from(["cross-entropy + dice", "dice + 0.01*boundary", "focal(gamma=1)"])
     if kind is str:
         return st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
     if kind is int:
