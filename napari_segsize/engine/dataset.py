@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import SegsizeError
 from ..project import PlaneRef, Project, Split
+from ..project.checks import where
 from .events import Loading
 from .item import Item, item_of
 
@@ -80,6 +81,10 @@ class Pixels:
             return torch.from_numpy(volume[plane.slice])
         self._keep(plane, torch.from_numpy(normalised(self.project.pixels(plane))))
         return self._cache[plane]
+
+    def name_of(self, plane: PlaneRef) -> str:
+        """How people call a plane: its image, and its number where there are several."""
+        return where(self.project.image(plane.image), plane)
 
     def __contains__(self, plane: PlaneRef) -> bool:
         """Whether a plane is at hand without reading a file."""

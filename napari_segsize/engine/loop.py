@@ -27,6 +27,7 @@ from .config import FineTuneConfig, PretrainConfig, to_dict
 from .contour_config import ContourConfig
 from .device import is_out_of_memory, memory_mb
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
+from .suspects import odd_slopes, odd_values, suspects_text
 
 __all__ = ["Outcome", "Run", "fit"]
 
@@ -57,6 +58,7 @@ class Run:
     criterion: Callable[[Mapping[str, float]], float]  # of a validation's metrics; larger is better
     file: Path  # where the state is saved
     notices: tuple[str, ...] = ()  # for the user, before it begins
+    name_of: Callable[[Any], str] = str  # how people call a plane of a batch
     entry: dict[str, Any]
     start_model: int | None = None  # number of the model a fine-tuning starts from
     look_first: bool = False  # whether what it starts from is validated, and kept if nothing is better
@@ -213,7 +215,7 @@ def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
             size = -(-len(batch.images) // run.parts)
             yield Notice(f"Out of memory: going on with {size} images at a time.")
     if not all(bool(p.grad.isfinite().all()) for p in run.network.parameters() if p.grad is not None):
-        raise _spoiled(run, "gradient")
+        raise _spoiled(run, *_odd_gradient(run, batch))
     if run.config.clip:
         fabric.clip_gradients(run.trained, run.optimizer, max_norm=run.config.clip, error_if_nonfinite=False)
     for group in run.optimizer.param_groups:
@@ -243,7 +245,8 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
             odd = ", ".join(
                 name for name, value in losses.items() if not math.isfinite(value) and name != "total"
             )
-            raise _spoiled(run, f"loss ({odd})")
+            found = odd_values(run.objective, output, part, run.step + 1, run.candidate)
+            raise _spoiled(run, f"loss ({odd})", suspects_text(found, part, run.name_of))
         # processes average their gradients; the terms are shares of the whole batch's mean
         run.fabric.backward(total * world)
     if not losses:
@@ -253,12 +256,24 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
     return losses
 
 
-def _spoiled(run: Run, what: str) -> SegsizeError:
+def _odd_gradient(run: Run, batch: Batch) -> tuple[str, str]:
+    """Say which terms have a gradient that is none, and where; the gradient alone if it is the network's."""
+    run.optimizer.zero_grad()
+    for index in range(run.parts):
+        part = batch.part(index, run.parts).to(run.fabric.device)
+        with torch.no_grad():
+            logits = run.trained(part.inputs)
+        if found := odd_slopes(run.objective, logits, part, run.step + 1, run.candidate):
+            return f"gradient ({', '.join(found)})", suspects_text(found, part, run.name_of)
+    return "gradient", ""
+
+
+def _spoiled(run: Run, what: str, where: str) -> SegsizeError:
     """End a run whose numbers are none, before they reach the weights."""
     run.optimizer.zero_grad()
     run.spoiled = True
     return SegsizeError(
-        f"The {what} is not a number at step {run.step + 1}. The project's model is as it was; "
+        f"The {what} is not a number at step {run.step + 1}{where}. The project's model is as it was; "
         "start again with a smaller learning rate."
     )
 

@@ -70,6 +70,7 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
         look=_looker(validation, "pretrain", fabric.device, one_object=not several),
         criterion=score,
         file=file,
+        name_of=getattr(train.pixels, "name_of", str),  # arrays may stand for a project's planes
         notices=notices,
         entry=network_entry(
             config.model, train.channels, config.normalise, config.patch, ki_levels=config.ki_levels
@@ -130,6 +131,7 @@ def finetuning(
         look=_looker(validation, "finetune", fabric.device, one_object=not several, context=config.context),
         criterion=_least_size_error if config.recipe == "paper" else score,
         file=file,
+        name_of=getattr(train.pixels, "name_of", str),  # arrays may stand for a project's planes
         notices=(*_left_out(source), *notices),
         entry=dict(entry),
         start_model=start_model,

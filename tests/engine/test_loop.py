@@ -134,9 +134,49 @@ def test_a_gradient_that_is_no_number_does_not_reach_the_weights(tmp_path: Path)
         return {**terms, "odd": (logits * 0).sum().sqrt()}  # 0, with an infinite slope
 
     run.objective = spoiled
-    with pytest.raises(SegsizeError, match="gradient is not a number at step 1"):
+    with pytest.raises(SegsizeError, match=r"gradient \(odd\) is not a number at step 1, in every image"):
         drained(run)
     assert all(value.isfinite().all() for value in run.network.state_dict().values())
+
+
+@pytest.mark.parametrize("stage", ["pretrain", "finetune"])
+@pytest.mark.parametrize("slope", [False, True])
+@pytest.mark.parametrize("parts", [1, 2])
+def test_what_is_no_number_names_the_term_and_the_image(
+    tmp_path: Path, stage: str, slope: bool, parts: int
+) -> None:
+    run = make(tmp_path, stage)
+    run.parts = parts
+    run.name_of = lambda plane: f"square_{plane.slice}"
+    objective = run.objective
+    batch = run.source(1)
+    odd = batch.planes[1]
+    assert set(batch.planes) > {odd}
+
+    def spoiled(logits: torch.Tensor, batch: object, step: int, teacher: object) -> dict[str, torch.Tensor]:
+        terms = objective(logits, batch, step, teacher)
+        rows = [row for row, plane in enumerate(batch.planes) if plane == odd]
+        for row in rows:
+            zero = (logits[row] * 0).sum()
+            terms["dice"] = terms.get("dice", 0) + (zero.sqrt() if slope else zero * torch.nan)
+        return terms
+
+    run.objective = spoiled
+    what = "gradient" if slope else "loss"
+    with pytest.raises(
+        SegsizeError, match=rf"The {what} \(dice\) is not a number at step 1, in square_{odd.slice}\. The"
+    ):
+        drained(run)
+
+
+def test_a_network_that_overflows_blames_no_single_image(tmp_path: Path) -> None:
+    run = make(tmp_path, "pretrain")
+    with torch.no_grad():
+        next(run.network.parameters()).fill_(torch.nan)
+    with pytest.raises(
+        SegsizeError, match=r"cross-entropy, dice\) is not a number .*, in every image of the"
+    ):
+        drained(run)
 
 
 OUT_OF_MEMORY = (

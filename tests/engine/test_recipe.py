@@ -295,3 +295,10 @@ def test_recipes_that_cannot_teach_pixels_get_a_sentence(text: str, sentence: st
     for kind in (PretrainConfig, FineTuneConfig):
         with pytest.raises(ValueError, match=sentence):
             kind(loss=text)
+
+
+def test_a_project_calls_its_planes_by_name(shapes_project) -> None:
+    from napari_segsize.engine.dataset import Pixels
+
+    plane = shapes_project.planes()[0]
+    assert Pixels(shapes_project).name_of(plane).startswith(shapes_project.image(plane.image).name)
