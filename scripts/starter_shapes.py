@@ -10,10 +10,13 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 from skimage.draw import polygon2mask
 
-__all__ = ["drawn_object"]
+__all__ = ["OPEN_KINDS", "drawn_object", "drawn_open_object"]
+
+OPEN_KINDS = ("hole", "holes", "bay", "parts")
+"""What no polygon is, or hardly: pierced once, twice, open to one side like a C, in two parts."""
 
 
 def drawn_object(
@@ -34,6 +37,58 @@ def drawn_object(
     near = gaussian_filter(truth.astype(np.float32), 0.5 + gap) > (0.02 if gap else 0.5)
     others &= ~(near | truth)
     return _painted(rng, truth, others, extent), truth
+
+
+def drawn_open_object(
+    rng: np.random.Generator, side: int, extent: float, kind: str = ""
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """A picture like those of `drawn_object`, of an object with holes, a deep bay or two parts, and its mask.
+
+    `kind` is one of `OPEN_KINDS`, or drawn.
+    """
+    kind = kind or str(rng.choice(OPEN_KINDS))
+    family = rng.choice(["blob", "ellipse", "rectangle", "union", "star"])
+    middle = (side - 1) / 2 + rng.uniform(-2, 2, 2)
+    whole = _filled(_outline(rng, family, extent, middle), side)
+    truth = whole & ~_opening(rng, whole, kind, extent)
+    if truth.sum() < 0.3 * whole.sum() or (kind == "holes" and whole.sum() < 0.3 * extent**2):
+        return drawn_open_object(rng, side, extent, kind)
+    others = np.zeros_like(truth)
+    for _ in range(int(rng.choice([0, 0, 1, 3]))):
+        angle, away = rng.uniform(0, 2 * math.pi), extent * rng.uniform(0.9, 1.6)
+        place = middle + away * np.array([math.sin(angle), math.cos(angle)])
+        others |= _filled(_outline(rng, family, extent * rng.uniform(0.6, 1.2), place), side)
+    others &= ~(gaussian_filter(whole.astype(np.float32), 1.5) > 0.02)
+    return _painted(rng, truth, others, extent), truth
+
+
+def _opening(
+    rng: np.random.Generator, whole: NDArray[np.bool_], kind: str, extent: float
+) -> NDArray[np.bool_]:
+    """What is missing from an object."""
+    side = len(whole)
+    deep = distance_transform_edt(whole)
+    if kind in ("hole", "holes"):
+        opening = np.zeros_like(whole)
+        for _ in range(1 if kind == "hole" else 2):
+            y, x = np.unravel_index(int(np.argmax(deep * rng.uniform(0.5, 1, whole.shape))), whole.shape)
+            room = float(deep[y, x])
+            family = rng.choice(["blob", "ellipse", "rectangle"])
+            inner = _outline(rng, family, 2 * room * rng.uniform(0.4, 0.75), np.array([y, x], float))
+            opening |= _filled(inner, side) & (deep > 2)
+            deep = np.where(gaussian_filter(opening.astype(np.float32), 2) > 0.02, 0, deep)
+        return opening
+    y, x = np.indices(whole.shape)
+    middle, turn = np.argwhere(whole).mean(0), rng.uniform(0, 2 * math.pi)
+    along = (y - middle[0]) * math.sin(turn) + (x - middle[1]) * math.cos(turn)
+    across = (x - middle[1]) * math.sin(turn) - (y - middle[0]) * math.cos(turn)
+    width = extent * (rng.uniform(0.08, 0.2) if kind == "bay" else rng.uniform(0.04, 0.1))
+    bend = rng.uniform(-0.004, 0.004) * across**2 if kind == "parts" else 0.0
+    gap: NDArray[np.bool_] = np.abs(across if kind == "bay" else along + bend) < width
+    if kind == "bay":  # from one side to beyond the middle, wider at its end
+        bulge = np.hypot(along, across) < width * rng.uniform(1.0, 2.0)
+        gap = (gap & (along > -width)) | bulge
+    return gap
 
 
 def _outline(

@@ -3,6 +3,7 @@
 Every function takes ``(N, C, *spatial)`` tensors, 2-D or 3-D, on any device; contours are ``(N, K, 2)``.
 
 - `ball`, `distance`, `signed_distance`, `size`, `centroid`: distances, object sizes, centres.
+- `levelset`, `zero_line`: level sets, how they move, and their outlines with holes and parts.
 - `mesh`: masks of triangle meshes, for comparison.
 - `outline`: resampling and measures of contours.
 - `points`, `roi`: extreme points and heat maps; regions of an image and the way back.
