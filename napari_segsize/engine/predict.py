@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,28 +16,61 @@ from ..errors import SegsizeError
 from ..project import ModelRecord, PlaneRef, Project
 from ..project.exchange import write_labels
 from ..project.trained import kind_of
+from . import memory
 from .checkpoint import load_network
 from .config import PredictConfig
 from .dataset import Pixels, normalised
 from .device import describe, resolve
 from .events import Ended, Event, Notice, Preview, Started
 
-__all__ = ["logits_of", "model_file", "predict", "predict_pixels"]
+__all__ = ["logits_of", "model_file", "predict", "predict_pixels", "tiling"]
 
 _WHOLE = 1024**2  # pixels of a plane up to which no tiling is needed
 _TILE = 512
 
 
 def logits_of(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    """Logits ``(N, 1, H, W)`` of normalised `images` ``(N, C, H, W)``; large planes in overlapping tiles."""
+    """Logits ``(N, 1, H, W)`` of normalised `images` ``(N, C, H, W)``; large planes in overlapping tiles.
+
+    A network that brings an estimate of its memory gets as much at a time as is free.
+
+    Raises
+    ------
+    SegsizeError
+        If the memory does not hold even the smallest tile.
+    """
+    estimate: memory.Estimate | None = getattr(network, "estimate", None)
+    shape = images.shape[2:]
     with torch.inference_mode():
-        if images.shape[2] * images.shape[3] <= _WHOLE:
-            return network(images).float()
-        tiled = sliding_window_inference(
-            images, (_TILE, _TILE), sw_batch_size=1, predictor=network, overlap=0.25, mode="gaussian"
-        )
-        assert isinstance(tiled, Tensor)
-        return tiled.float()
+        if estimate is None:
+            whole = shape[0] * shape[1] <= _WHOLE
+            return network(images).float() if whole else _tiled(network, images, _TILE)
+        free = memory.free_bytes(images.device)
+        if tile := memory.fitting_tile(estimate, shape, free):
+            return _tiled(network, images, tile)
+        at_once = memory.fitting_images(estimate, shape, free)
+        return torch.cat([network(some).float() for some in torch.split(images, at_once)])
+
+
+def _tiled(network: Callable[[Tensor], Tensor], images: Tensor, side: int) -> Tensor:
+    tiled = sliding_window_inference(
+        images, (side, side), sw_batch_size=1, predictor=network, overlap=0.25, mode="gaussian"
+    )
+    assert isinstance(tiled, Tensor)
+    return tiled.float()
+
+
+def tiling(network: nn.Module, shape: Sequence[int], where: torch.device) -> str:
+    """A sentence if images of this shape are segmented in tiles for want of memory, else ""."""
+    estimate: memory.Estimate | None = getattr(network, "estimate", None)
+    free = memory.free_bytes(where)
+    if estimate is None or not (tile := memory.fitting_tile(estimate, shape, free)):
+        return ""
+    needed = estimate(shape, 1, training=False)
+    return (
+        f"Images of {shape[0]} x {shape[1]} px are segmented in overlapping tiles of {tile} px: a whole one "
+        f"would take about {memory.gib(needed)} of memory, and {memory.gib(free)} are free."
+    )
 
 
 def model_file(project: Project, number: int = 0) -> ModelRecord:
@@ -70,6 +103,7 @@ def predict_pixels(
     *,
     device: str = "auto",
     reference: NDArray[np.generic] | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> NDArray[np.float32]:
     """Object probability (H, W) of one plane (C, H, W).
 
@@ -81,11 +115,15 @@ def predict_pixels(
     device : str
     reference : (..., C, H, W) array, optional
         The volume whose mean and deviation normalise the plane; by default the plane itself.
+    say : callable, optional
+        Told a sentence if the plane is segmented in tiles for want of memory.
     """
     where = resolve(device)
     network, entry = load_network(file)
     _check_channels(entry["channels"], pixels.shape[0])
     plane = normalised(pixels, reference if entry["normalise"] == "volume" else None)
+    if say is not None and (sentence := tiling(network, plane.shape[1:], where)):
+        say(sentence)
     return probabilities(network.to(where), torch.from_numpy(plane), where)
 
 
@@ -128,11 +166,14 @@ def predict(project: Project, config: PredictConfig | None = None) -> Generator[
         images=len(images),
     )
     pixels = Pixels(project, entry["normalise"])
-    written = 0
+    written, tiled = 0, False
     for image in images:
         stack: list[NDArray[np.int32]] = []
         try:
             _check_channels(entry["channels"], image.channels)
+            if not tiled and (sentence := tiling(network, image.shape[-2:], where)):
+                tiled = True  # said once
+                yield Notice(sentence)
             for index in range(image.planes):
                 plane = PlaneRef(image.id, index)
                 found = probabilities(network, pixels(plane), where)

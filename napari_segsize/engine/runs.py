@@ -26,6 +26,7 @@ from .dataset import Dataset
 from .device import launch
 from .evaluate import score, score_network
 from .events import Event
+from .fitting import within_memory
 from .loop import Run
 from .objective import size_objective
 from .recipe import pixel_recipe, schedule_notices
@@ -48,6 +49,11 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
             "Paint one on the Annotate page, or import label images."
         )
     fabric = launch(config.device, config.precision)
+    network = build_network(
+        config.model, channels=train.channels, ki_levels=config.ki_levels, seed=config.seed
+    )
+    crops = -(-config.batch_size // fabric.world_size)
+    config, parts, fitted = within_memory(config, network, config.model, train, crops, fabric.device)
     several = any(item.located > 1 for item in (*train.items, *validation.items))
     source = BatchSource(
         train,
@@ -62,16 +68,15 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
         stage="pretrain",
         config=config,
         fabric=fabric,
-        network=build_network(
-            config.model, channels=train.channels, ki_levels=config.ki_levels, seed=config.seed
-        ),
+        network=network,
         source=source,
         objective=objective,
         look=_looker(validation, "pretrain", fabric.device, one_object=not several),
         criterion=score,
         file=file,
         name_of=getattr(train.pixels, "name_of", str),  # arrays may stand for a project's planes
-        notices=notices,
+        notices=(*fitted, *notices),
+        parts=parts,
         entry=network_entry(
             config.model, train.channels, config.normalise, config.patch, ki_levels=config.ki_levels
         ),
@@ -107,6 +112,10 @@ def finetuning(
     _check_terms(config, train)
     several = _several(config, train)
     fabric = launch(config.device, config.precision)
+    views = 2 if config.own_weight else 1  # crops with sizes are also looked at turned
+    crops = -(-(config.mask_batch_size + views * config.batch_size) // fabric.world_size)
+    config, parts, fitted = within_memory(config, network, entry["kind"], train, crops, fabric.device)
+    parts = min(parts, config.batch_size)  # every part has an image
     network.train()
     source = BatchSource(
         train,
@@ -132,7 +141,8 @@ def finetuning(
         criterion=_least_size_error if config.recipe == "paper" else score,
         file=file,
         name_of=getattr(train.pixels, "name_of", str),  # arrays may stand for a project's planes
-        notices=(*_left_out(source), *notices),
+        notices=(*fitted, *_left_out(source), *notices),
+        parts=parts,
         entry=dict(entry),
         start_model=start_model,
         look_first=True,

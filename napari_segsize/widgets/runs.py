@@ -226,7 +226,9 @@ def segmenting_plane(folder: Path, plane: PlaneRef) -> Run:
     with Project.open(folder) as project:
         record = model_file(project)
         yield Started(stage="predict", device=device.describe(), steps=1)
-        found = _segmented(project, record, plane)
+        said: list[str] = []
+        found = _segmented(project, record, plane, say=said.append)
+    yield from map(Notice, said)
     yield found
     yield Ended(stage="predict", model=record.id)
 
@@ -256,7 +258,14 @@ def segmenting(folder: Path, config: PredictConfig, watch: Watch) -> Run:
             yield event
 
 
-def _segmented(project: Project, record: ModelRecord, plane: PlaneRef, *, device: str = "auto") -> Preview:
+def _segmented(
+    project: Project,
+    record: ModelRecord,
+    plane: PlaneRef,
+    *,
+    device: str = "auto",
+    say: Callable[[str], object] | None = None,
+) -> Preview:
     from napari_segsize.engine.predict import predict_pixels
 
     several = project.image(plane.image).planes > 1
@@ -265,6 +274,7 @@ def _segmented(project: Project, record: ModelRecord, plane: PlaneRef, *, device
         project.pixels(plane),
         device=device,
         reference=project.volume(plane.image) if several else None,
+        say=say,
     )
     return Preview(plane=plane, probabilities=found)
 

@@ -1,0 +1,85 @@
+"""Bring the training of a large network within the memory that is free, and say what was done.
+
+The sentences come before the first step: what a step takes, crops made smaller, batches cut, and whether
+another network suits the objects better.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+
+from ..models.segmentation import memory_estimate
+from ..models.unet import SegmentationNet
+from ..ops.size import object_size
+from . import memory
+from .advice import advice, typical_size
+from .config import FineTuneConfig, PretrainConfig
+from .dataset import Dataset
+from .memory import Fit, fitting_crops, gib
+
+__all__ = ["sizes_of", "within_memory"]
+
+ConfigT = TypeVar("ConfigT", PretrainConfig, FineTuneConfig)
+
+
+def within_memory(
+    config: ConfigT,
+    network: SegmentationNet,
+    kind: str,
+    train: Dataset,
+    crops: int,
+    device: torch.device,
+) -> tuple[ConfigT, int, tuple[str, ...]]:
+    """Settings whose crops fit, passes that a batch is cut into, and sentences for the user.
+
+    Nothing changes for a network without an estimate.
+
+    Parameters
+    ----------
+    config
+        Of the run; its `patch` may come back smaller.
+    network, kind
+        What is trained, and its name.
+    train : Dataset
+    crops : int
+        In one step, on this process.
+    device : torch.device
+
+    Raises
+    ------
+    SegsizeError
+        If not even one crop of the smallest side fits.
+    """
+    if network.estimate is None:
+        return config, 1, ()
+    shape = [max(item.shape[axis] for item in train.items) for axis in (0, 1)]
+    fit = fitting_crops(network.estimate, config.patch, shape, crops, memory.free_bytes(device))
+    said = [_memory(config.patch, shape, crops, fit, train.channels)]
+    if advised := advice(kind, typical_size(sizes_of(train))):
+        said.append(advised)
+    return replace(config, patch=min(config.patch, fit.side)), fit.parts, tuple(said)
+
+
+def sizes_of(data: Dataset) -> list[float]:
+    """Sizes that were said, and the size of each mask's thickest object."""
+    sizes = [float(size) for item in data.items for size in item.objects[:, 0]]
+    return sizes + [
+        float(object_size(item.mask[None, None]))
+        for item in data.items
+        if item.mask is not None and not len(item.objects) and bool(item.mask.any())
+    ]
+
+
+def _memory(patch: int, shape: list[int], crops: int, fit: Fit, channels: int) -> str:
+    """What a step takes, and what was changed so that it does."""
+    unet = memory_estimate("small", [min(fit.side, side) for side in shape], -(-crops // fit.parts), channels)
+    text = f"A training step takes about {gib(fit.bytes)} of memory; {gib(fit.free)} are free"
+    text += f" (U-Net, model small: {gib(unet)})."
+    if min(patch, *shape) > fit.side or max(min(patch, side) for side in shape) > fit.side:
+        text += f" So that it fits, crops are {fit.side} px wide instead of {min(patch, max(shape))}."
+    if fit.parts > 1:
+        text += f" Each step is taken in {fit.parts} parts."
+    return text
