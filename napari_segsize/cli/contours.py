@@ -114,7 +114,7 @@ class _Outlining:
         from ..engine.events import ContourDone, ContourFailed, Ended, Notice, Started
         from ..engine.evolve import evolve as evolved
 
-        where = resolve(self._config.device if self._config.engine == "network" else "cpu")
+        where = resolve(self._config.device if self._config.engine != "snake" else "cpu")
         images = len({plane.image for plane, _ in self._prompts})
         yield Started(stage="evolve", device=describe(where), steps=len(self._prompts), images=images)
         try:
@@ -162,16 +162,17 @@ class _Outlining:
         if event.plane != self._plane:
             self._write()
             self._plane = event.plane
-        ring = tuple((y, x) for y, x in np.asarray(event.contours[-1], float).tolist())
+        outline = event.rings or (event.contours[-1],)
+        rings = tuple(tuple((y, x) for y, x in np.asarray(ring, float).tolist()) for ring in outline)
         if self._accept:
             try:
                 stored = self._project.put_contour(
-                    event.plane, object=event.object, rings=(ring,), source=event.engine
+                    event.plane, object=event.object, rings=rings, source=event.engine
                 )
             except SegsizeError as error:
                 return ContourFailed(plane=event.plane, object=event.object, reason=str(error))
         else:
-            stored = Contour(object=event.object, rings=(ring,))
+            stored = Contour(object=event.object, rings=rings)
         self._found.append(stored)
         self.contours += 1
         return event

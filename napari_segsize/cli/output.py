@@ -85,6 +85,7 @@ class JsonLines:
         values = {"event": type(event).__name__, **plain(event)}
         if isinstance(event, ContourDone):
             values["vertices"] = plain(event.contours[-1].tolist())
+            values["rings"] = [plain(ring.tolist()) for ring in event.rings]
         self._write(values)
 
     def result(self, name: str, values: Mapping[str, Any], text: str = "") -> None:  # noqa: ARG002

@@ -5,8 +5,10 @@ Below them: `dataset`, `crop`, `augment` and `batch` (annotations to tensors), `
 minimised), `runs` (how a stage is set up), `turn` (one at a time), `loop` (the steps), `checkpoint` (files)
 and `device`. The same for contours: `contour_stages`, `contour_items` and `closeup` (annotations to
 close-ups), `contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt`
-into a contour, through the network (`contour_field`, `starter`: the one that ships) or the `snake`.
-`microscope` explains one plane; `loss_look` shows one loss of it, `loss_catalogue` names them all; `report`, `chart` and `figure` make the page of results.
+into a contour, through the network (`contour_field`, `starter`: the one that ships), the `snake`, or a level
+set (`levelset_field`, `levelset_outlines`; `levelset_runs` and `levelset_config` train its network).
+`microscope` explains one plane; `loss_look` shows one loss of it, `loss_catalogue` names them all; `report`,
+`chart` and `figure` make the page of results.
 
 `engine.config` and `engine.events` are light; the stages import torch and MONAI, so import them late:
 

@@ -15,8 +15,9 @@ class EvolveConfig:
 
     engine: str = option(
         "network",
-        "network: a learnt displacement field; snake: a classical geodesic contour that needs no training",
-        choices=("network", "snake"),
+        "network: a learnt displacement field; snake: a classical geodesic contour that needs no training; "
+        "levelset: a learnt level set, for objects with holes, bays or several parts",
+        choices=("network", "snake", "levelset"),
     )
     vertices: int = option(32, "corners of a contour; few are quicker to repair, 16 to 64", min=4, max=512)
     iterations: int = option(
@@ -28,6 +29,17 @@ class EvolveConfig:
     snake_steps: int = option(40, "steps of the classical contour", min=1, max=1000, advanced=True)
     smoothing: int = option(
         1, "how often each step of the classical contour is smoothed; 0 to 4", min=0, max=10, advanced=True
+    )
+    levelset_steps: int = option(
+        5, "steps of the level set; it was trained with 5", min=1, max=50, advanced=True
+    )
+    levelset_dt: float = option(
+        5 / 256,
+        "length of a step of the level set, as a share of the region's side: its outline moves by as much",
+        min=0.001,
+        max=0.1,
+        step=0.001,
+        advanced=True,
     )
     device: str = option(
         "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True

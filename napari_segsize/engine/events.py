@@ -168,15 +168,22 @@ class ContourDone:
     contours : (T + 1, K, 2) float32 array
         All iterations, the start first, in image pixels. The last one is valid: it does not cross itself.
     engine : str
-        "network" or "snake".
+        "network", "snake" or "levelset".
     seconds : float
         The object's share of the work.
     field : (2, S, S) float32 array, optional
-        Displacement in image pixels over the region that was looked at.
+        Displacement in image pixels over the region that was looked at; of a level set, in one step at most.
     centre, scale : (y, x), float
         Where that region lies, and image pixels per pixel of it.
     notice : str
         A sentence for the user, such as that the contour had crossed itself.
+    phi : (T + 1, S, S) float32 array, optional
+        The level set of every step, in pixels of the region; positive inside.
+    modulation : (S, S) float32 array, optional
+        How much the curvature counted, 0 to 1.
+    rings : tuple of (K, 2) float32 arrays
+        The outline where one contour does not say it all: parts and holes, in image pixels; a point is inside
+        if it is in an odd number of them. The largest outer ring is the first. () if `contours` do.
     """
 
     plane: PlaneRef
@@ -188,6 +195,9 @@ class ContourDone:
     centre: tuple[float, float] | None = None
     scale: float = 1.0
     notice: str = ""
+    phi: NDArray[np.float32] | None = None
+    modulation: NDArray[np.float32] | None = None
+    rings: tuple[NDArray[np.float32], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,8 @@ from torch import Tensor
 
 from ..errors import SegsizeError
 from ..models.contour import ContourNet
+from ..models.levelset import WINDOW, LevelSetNet
+from ..ops.levelset import check_step
 from ..ops.outline import area, resample
 from ..ops.validity import repair
 from ..project import PlaneRef, Project
@@ -24,9 +26,11 @@ from .contour_field import evolve_prompts
 from .dataset import normalised
 from .device import resolve
 from .events import ContourDone, ContourFailed, ContourStep
+from .levelset_field import evolve_levelset_prompts
+from .levelset_outlines import levelset_done
 from .prompt import Prompt
 from .snake import snake
-from .starter import load_starter
+from .starter import load_levelset_starter, load_starter
 
 __all__ = ["Evolver", "evolve", "evolving"]
 
@@ -61,9 +65,11 @@ class Evolver:
     def __init__(self, project: Project, config: EvolveConfig | None = None) -> None:
         self.project, self.config = project, config or EvolveConfig()
         self._images: dict[PlaneRef, Tensor] = {}
-        self.network: ContourNet | None = None
+        self.network: ContourNet | LevelSetNet | None = None
         if self.config.engine == "network":
             self.network = _network(project, self.config.model).to(resolve(self.config.device))
+        elif self.config.engine == "levelset":
+            self.network = _levelset_network(self.config).to(resolve(self.config.device))
 
     def many(self, prompts: Sequence[Prompt]) -> Generator[Result, None, None]:
         """Outline objects; those of one plane go through the network together.
@@ -90,6 +96,9 @@ class Evolver:
             for prompt in prompts:
                 yield self._by_snake(image, prompt)
             return
+        if isinstance(self.network, LevelSetNet):
+            yield from self._by_levelset(self.network, image, prompts)
+            return
         begun = time.perf_counter()
         config = self.config
         found = evolve_prompts(
@@ -103,6 +112,19 @@ class Evolver:
                 prompt, found.contours[:, index], "network", share,
                 field=(found.fields[index] * scale).numpy(), centre=(centre[0], centre[1]), scale=scale,
             )  # fmt: skip
+
+    def _by_levelset(
+        self, network: LevelSetNet, image: Tensor, prompts: Sequence[Prompt]
+    ) -> Generator[Result, None, None]:
+        begun = time.perf_counter()
+        config = self.config
+        found = evolve_levelset_prompts(
+            network, image, prompts, vertices=config.vertices, steps=config.levelset_steps,
+            dt=config.levelset_dt,
+        )  # fmt: skip
+        share = (time.perf_counter() - begun) / len(prompts)
+        for index, prompt in enumerate(prompts):
+            yield levelset_done(prompt, found, index, vertices=config.vertices, seconds=share)
 
     def _by_snake(self, image: Tensor, prompt: Prompt) -> Result:
         begun = time.perf_counter()
@@ -186,6 +208,19 @@ def _waiting(first: Prompt, inbox: Inbox) -> tuple[list[Prompt], bool]:
         found.pop((prompt.plane, prompt.object), None)
         found[prompt.plane, prompt.object] = prompt
     return list(found.values()), False
+
+
+def _levelset_network(config: EvolveConfig) -> LevelSetNet:
+    """The level-set network that ships, for steps that are stable."""
+    try:
+        check_step(2, dt=config.levelset_dt, motion=1.0, width=WINDOW)
+    except ValueError as error:
+        raise SegsizeError(f"levelset_{error}") from error
+    if config.model:
+        raise SegsizeError(
+            f"Model {config.model} moves polygons: the engine levelset has the network that ships, model 0."
+        )
+    return load_levelset_starter()[0]
 
 
 def _network(project: Project, number: int) -> ContourNet:

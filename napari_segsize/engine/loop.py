@@ -27,6 +27,7 @@ from .config import FineTuneConfig, PretrainConfig, to_dict
 from .contour_config import ContourConfig
 from .device import is_out_of_memory, memory_mb
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
+from .levelset_config import LevelSetConfig
 from .suspects import odd_slopes, odd_values, suspects_text
 
 __all__ = ["Outcome", "Run", "fit"]
@@ -49,7 +50,7 @@ class Run:
     """Everything one training run holds; `state` and `restore` are what Stop and Resume are made of."""
 
     stage: str
-    config: PretrainConfig | FineTuneConfig | ContourConfig
+    config: PretrainConfig | FineTuneConfig | ContourConfig | LevelSetConfig
     fabric: Fabric
     network: nn.Module  # plain module; `trained` is its Fabric wrapper
     source: Callable[[int], Any]  # the batch of a step

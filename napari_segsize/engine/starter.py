@@ -1,4 +1,4 @@
-"""The contour network that ships with the package: a safetensors file, whose header says how to build it."""
+"""The networks that ship with the package: safetensors files, whose headers say how to build them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from ..errors import SegsizeError
 from ..models.contour import ContourNet, build_contour_net
+from ..models.levelset import LevelSetNet, build_levelset_net
 
-__all__ = ["load_starter", "save_starter", "starter_file"]
+__all__ = ["load_levelset_starter", "load_starter", "save_starter", "starter_file"]
 
 FORMAT = 1
 
 
-def starter_file() -> Path:
-    """Where the network that ships lies."""
-    with as_file(files("napari_segsize") / "data" / "contour_starter.safetensors") as path:
+def starter_file(name: str = "contour_starter") -> Path:
+    """Where a network that ships lies."""
+    with as_file(files("napari_segsize") / "data" / f"{name}.safetensors") as path:
         return Path(path)
 
 
 def save_starter(
-    path: Path, network: ContourNet, entry: Mapping[str, Any], facts: Mapping[str, str] | None = None
+    path: Path, network: nn.Module, entry: Mapping[str, Any], facts: Mapping[str, str] | None = None
 ) -> None:
     """Write a network in half precision, which is exact enough for a start and half the download."""
     weights = {
@@ -39,7 +40,7 @@ def save_starter(
 
 
 def load_starter(path: Path | None = None) -> tuple[ContourNet, dict[str, Any]]:
-    """The network that ships, or another file of its kind, in evaluation mode, and its entry.
+    """The contour network that ships, or another file of its kind, in evaluation mode, and its entry.
 
     Raises
     ------
@@ -47,9 +48,47 @@ def load_starter(path: Path | None = None) -> tuple[ContourNet, dict[str, Any]]:
         If the file is missing, damaged, or of another version.
     """
     path = path or starter_file()
+    header, weights = _read(path)
+    try:
+        entry: dict[str, Any] = json.loads(header["network"])
+        network = build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise _odd(path) from error
+    nn.Module.eval(network)
+    return network, entry
+
+
+def load_levelset_starter(path: Path | None = None) -> tuple[LevelSetNet, dict[str, Any]]:
+    """The level-set network that ships, or another file of its kind, in evaluation mode, and its entry.
+
+    Raises
+    ------
+    SegsizeError
+        If the file is missing, damaged, or of another version.
+    """
+    path = path or starter_file("levelset_starter")
+    header, weights = _read(path)
+    try:
+        entry: dict[str, Any] = json.loads(header["network"])
+        network = build_levelset_net(
+            entry["kind"],
+            channels=entry["channels"],
+            prompts=entry["prompts"],
+            steps=entry["steps"],
+            dt=entry["dt"],
+        )
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise _odd(path) from error
+    nn.Module.eval(network)
+    return network, entry
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
+            header: dict[str, str] = file.metadata() or {}
             weights = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118  no mapping
     except (OSError, SafetensorError) as error:
         raise SegsizeError(
@@ -61,13 +100,10 @@ def load_starter(path: Path | None = None) -> tuple[ContourNet, dict[str, Any]]:
             f"{path.name}: expected network format {FORMAT}, got {header.get('format', 'none')}: it belongs "
             "to another version of napari-segsize. Use the file that came with this one."
         )
-    try:
-        entry: dict[str, Any] = json.loads(header["network"])
-        network = build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
-        network.load_state_dict(weights)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise SegsizeError(
-            f"{path.name}: the file does not hold the network it names. Install napari-segsize again."
-        ) from error
-    nn.Module.eval(network)
-    return network, entry
+    return header, weights
+
+
+def _odd(path: Path) -> SegsizeError:
+    return SegsizeError(
+        f"{path.name}: the file does not hold the network it names. Install napari-segsize again."
+    )

@@ -233,7 +233,7 @@ class Ledger:
         rings : iterable of (K, 2) sequences or arrays, optional
             The accepted outline, see `Contour`; rounded to 1/64 px. ``()`` rejects the one that is stored and
             keeps the points. None: what is stored.
-        source : {"network", "snake", "drawn", "import", ""}, optional
+        source : {"network", "snake", "levelset", "drawn", "import", ""}, optional
             What drew `rings`. None: what is stored.
 
         Returns
@@ -264,7 +264,7 @@ class Ledger:
         ----------
         outlines : mapping from an object to its rings
             See `put_contour`; points that an object has stay.
-        source : {"network", "snake", "drawn", "import", ""}
+        source : {"network", "snake", "levelset", "drawn", "import", ""}
             What drew them.
         """
         record = self._record_of(plane)

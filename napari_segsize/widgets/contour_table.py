@@ -14,7 +14,13 @@ __all__ = ["ContourTable", "ContourTableModel", "standing"]
 
 COLUMNS = ("#", "State", "From")
 _COLOURS = {"review": "#ffd400", "accepted": "#5ad1ff", "failed": "#ff6b6b", "clicking": "#ff8c1a"}
-_SOURCES = {"network": "network", "snake": "classical snake", "drawn": "drawn", "import": "imported"}
+_SOURCES = {
+    "network": "network",
+    "snake": "classical snake",
+    "levelset": "level set",
+    "drawn": "drawn",
+    "import": "imported",
+}
 
 
 def standing(each: Outline) -> str:
