@@ -62,7 +62,7 @@ _HIDDEN = {
     "directions",
 }
 """Options that are no matter for one plane, or are made for training."""
-_RARE = {"border", "smooth", "spacing", "temperature", "inside", "outside", "least", "offset"}
+_RARE = {"border", "smooth", "spacing", "temperature", "inside", "outside", "least", "offset", "dimensions"}
 _KNOWN_NEEDS = {"mask", "size", "centre", "area", "extents", "image"}
 _ENTRY = re.compile(r"^(?P<names>[\w, ]+) : (?P<type>.+)$")
 _MARKUP = (
@@ -146,7 +146,7 @@ def _entry(name: str, info: LossInfo) -> LossEntry:
         name=name,
         title=title,
         group=group,
-        advice=info.advice,
+        advice=_plain(info.advice),
         looks_at=info.looks_at,
         reference=info.reference,
         needs=info.needs[0] if info.needs else "",

@@ -15,6 +15,7 @@ from napari_segsize.widgets.contour_layers import ContourLayers
 from napari_segsize.widgets.cursor import Cursor
 from napari_segsize.widgets.keys import Keys
 from napari_segsize.widgets.later import Later
+from napari_segsize.widgets.loss_layers import LossLayers
 from napari_segsize.widgets.masks import Masks, plane_of
 from napari_segsize.widgets.overlays import INSPECTED, Overlays
 from napari_segsize.widgets.pictures import Pictures, layer_image
@@ -89,6 +90,7 @@ class SegsizeLayers:
         self._cursor = Cursor(self._shelf, self.stamps)
         self._overlays = Overlays(self._shelf)
         self.contours = ContourLayers(self._shelf)
+        self.losses = LossLayers(self._shelf)
         self.keys = Keys()
         self._slider = Later(_SLIDER_MS, self._on_slider_rested, restart=True)
         self._drawing = Later(_PREVIEW_MS, self._draw_preview)
@@ -181,6 +183,7 @@ class SegsizeLayers:
         self._preview = None
         self._overlays.remove_prediction()
         self._overlays.remove_inspection()
+        self.losses.remove()
         self._shelf.remove("cursor")
         self._pictures.clear()
         self._plane = self.project_file = None
@@ -334,6 +337,7 @@ class SegsizeLayers:
         if self._pictures.record is not None and self._pictures.record.id != record.id:
             self.remove_preview()
             self._overlays.remove_inspection()
+            self.losses.remove()
         tool = self.tool
         self._shelf.remove("cursor")
         old = self._pictures.record

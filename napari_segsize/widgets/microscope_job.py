@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_segsize.engine.microscope import Inspection, inspect_steps
-from napari_segsize.widgets.job import Job, launch
+from napari_segsize.widgets.newest import Flag, Newest
 
 __all__ = ["Looked", "Microscope", "Request"]
 
@@ -34,8 +34,8 @@ class Looked:
     predicted: Mapping[int, float]
 
 
-class Microscope:
-    """One background job at a time; the last request wins.
+class Microscope(Newest[Request, Looked]):
+    """The size microscope's job: the last request wins.
 
     Parameters
     ----------
@@ -46,64 +46,10 @@ class Microscope:
     """
 
     def __init__(self, answer: Callable[[Looked], None], failed: Callable[[BaseException], None]) -> None:
-        self._answer, self._failed = answer, failed
-        self._job: Job | None = None
-        self._flag = _Flag()
-        self._next: Request | None = None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether a newer request waits, so that what comes now is already old."""
-        return self._next is not None
-
-    @property
-    def busy(self) -> bool:
-        """Whether something is being computed."""
-        return self._job is not None
-
-    def look(self, request: Request) -> None:
-        """Compute this as soon as possible."""
-        self._next = request
-        if self._job is None:
-            self._begin()
-        else:
-            self._flag.up = True
-
-    def stop(self) -> None:
-        """Forget all requests."""
-        self._next = None
-        self._flag.up = True
-
-    def _begin(self) -> None:
-        request, self._next = self._next, None
-        if request is not None:
-            self._flag = _Flag()
-            events = cast("Generator[Any, None, None]", _looking(request, self._flag))
-            self._job = launch(events, cast("Callable[[Any], None]", self._on_looked), self._on_end)
-
-    def _on_looked(self, looked: Looked) -> None:
-        # After stop() nothing is drawn any more; with a newer request waiting, only what is quick to draw.
-        if not self._flag.up or (self.waiting and not looked.seen.gradients):
-            self._answer(looked)
-
-    def _on_end(self, error: BaseException | None) -> None:
-        self._job = None
-        if error is not None:
-            self._failed(error)
-        self._begin()
+        super().__init__(_looking, answer, failed, quick=lambda looked: not looked.seen.gradients)
 
 
-@dataclass
-class _Flag:
-    """Raised on the GUI thread, read in the background."""
-
-    up: bool = False
-
-    def __call__(self) -> bool:
-        return self.up
-
-
-def _looking(request: Request, stopped: _Flag) -> Generator[Looked, None, None]:
+def _looking(request: Request, stopped: Flag) -> Generator[Looked, None, None]:
     predicted: dict[int, float] | None = None
     for seen in inspect_steps(request.plane, stopped=stopped, **request.options):
         if predicted is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_segsize.engine.microscope import Inspection
 
-__all__ = ["DIVERGING", "INSPECTED", "Overlays", "limit_of"]
+__all__ = ["DIVERGING", "INSPECTED", "SEEN_THROUGH", "Overlays", "lifted", "limit_of"]
 
 INSPECTED = ("distance", "squares", "centres", "gradient", "outline")
 """Roles of the layers of an inspection, in the order in which the page lists them."""
@@ -31,7 +31,7 @@ DIVERGING = (
     (0.96, 0.65, 0.55, 1.0),
     (0.75, 0.1, 0.1, 1.0),
 )
-_SEEN_THROUGH = tuple(
+SEEN_THROUGH = tuple(
     (*stop[:3], opacity) for stop, opacity in zip(DIVERGING, (1, 0.8, 0, 0.8, 1), strict=True)
 )
 
@@ -47,7 +47,7 @@ class Overlays:
         from napari.layers import Image
         from napari.utils import Colormap
 
-        data, where = _lifted(base, probabilities, _lead(base, number))
+        data, where = lifted(base, probabilities, _lead(base, number))
         layer = self._shelf.get("prediction")
         if layer is not None and layer.ndim == base.ndim:
             layer.data = data
@@ -109,7 +109,7 @@ class Overlays:
         limit = limit_of(gradient)
         look = {
             "name": "Size gradient",
-            "colormap": Colormap(_SEEN_THROUGH),
+            "colormap": Colormap(SEEN_THROUGH),
             "blending": "translucent",
             "opacity": 0.9,
         }
@@ -121,7 +121,7 @@ class Overlays:
     ) -> None:  # fmt: skip
         from napari.layers import Image
 
-        data, where = _lifted(source, plane, corner)
+        data, where = lifted(source, plane, corner)
         layer = self._shelf.get(role)
         if layer is None or layer.ndim != source.ndim:
             layer = Image(data, contrast_limits=limits, interpolation2d="nearest", **look, **where)
@@ -176,7 +176,7 @@ class Overlays:
         from napari.layers import Labels
         from napari.utils import DirectLabelColormap
 
-        data, where = _lifted(source, (seen.labels == seen.focus).astype(np.uint8), index)
+        data, where = lifted(source, (seen.labels == seen.focus).astype(np.uint8), index)
         layer = self._shelf.get("outline")
         if layer is not None and layer.ndim == source.ndim:
             layer.data = data
@@ -204,7 +204,7 @@ def _lead(base: Layer, number: int) -> tuple[int, ...]:
     return () if base.ndim == 2 else (number,)
 
 
-def _lifted(source: Layer, plane: NDArray[Any], corner: Sequence[float]) -> tuple[NDArray[Any], Placement]:
+def lifted(source: Layer, plane: NDArray[Any], corner: Sequence[float]) -> tuple[NDArray[Any], Placement]:
     """Give a plane the axes of `source`, and the place of its corner there (missing numbers are 0)."""
     lead = source.ndim - 2
     offset = [*corner, *[0] * (source.ndim - len(corner))]

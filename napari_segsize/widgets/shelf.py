@@ -20,6 +20,7 @@ KEY = "napari-segsize"
 _BELOW = (
     "image", "prediction", "objects", "mask",
     "distance", "gradient", "outline", "squares", "centres",
+    "loss map", "loss error", "loss gradient", "loss disks", "loss marks", "loss pixels",
     "displacement", "accepted contours", "evolving contours",
     "stamps", "cursor", "extreme points",
 )  # fmt: skip
@@ -45,7 +46,7 @@ class Shelf:
     def __init__(self, viewer: Viewer) -> None:
         self.viewer = viewer
         self._layers: dict[str, Layer] = {}
-        self._busy = False
+        self._busy = self._hiding = False
         for layer in viewer.layers:  # left there by a dock widget that was closed
             self._adopt(layer)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -58,6 +59,8 @@ class Shelf:
     def put(self, role: str, layer: Layer, *, above: Layer | None = None) -> None:
         """Add a layer, not below `above`; the user's active layer stays active."""
         layer.metadata = {**layer.metadata, KEY: role}
+        if self._hiding:
+            layer.visible = False
         with self._quietly():
             self._drop(role)
             self._layers[role] = layer
@@ -85,6 +88,15 @@ class Shelf:
         """Stop listening; the layers stay."""
         self.viewer.layers.events.inserted.disconnect(self._on_inserted)
         self.viewer.layers.events.removed.disconnect(self._on_removed)
+
+    @contextmanager
+    def hiding(self) -> Iterator[None]:
+        """Add layers hidden: to draw them, half of what a new layer costs, then has its own time."""
+        self._hiding = True
+        try:
+            yield
+        finally:
+            self._hiding = False
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The page Inspect with a real viewer; the microscope runs in its background job."""
+"""The size microscope with a real viewer; it runs in its background job."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 pytest.importorskip("napari")
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets.controller import Controller
-from napari_segsize.widgets.inspect_page import SAMPLES, InspectPage
 from napari_segsize.widgets.layers import SegsizeLayers
+from napari_segsize.widgets.size_controls import SAMPLES
+from napari_segsize.widgets.size_inspector import SizeInspector
 
 
 class Idle:
@@ -34,7 +35,7 @@ def page(make_napari_viewer, qtbot, tmp_path):
         project.put_mask(PlaneRef(1), mask)
         project.put_stamp(PlaneRef(1), 18, centre=(14, 17))
     controller, layers = Controller(idle), SegsizeLayers(make_napari_viewer())
-    page = InspectPage(controller, layers)
+    page = SizeInspector(controller, layers)
     qtbot.addWidget(page)
     page.controller, page.layers = controller, layers
 

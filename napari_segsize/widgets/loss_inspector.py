@@ -1,0 +1,228 @@
+"""The loss microscope: what a loss says about a prediction, pixel by pixel, while it is painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from qtpy.QtCore import QElapsedTimer, QTimer
+from qtpy.QtGui import QHideEvent, QShowEvent
+from qtpy.QtWidgets import QWidget
+
+from napari_segsize.engine.loss_look import LossRequest
+from napari_segsize.widgets.contour_points import camera_of
+from napari_segsize.widgets.job import Job, launch_quietly
+from napari_segsize.widgets.loss_copy import copy_to_paint
+from napari_segsize.widgets.loss_job import Asked, Seen, cataloguing, looking
+from napari_segsize.widgets.loss_sight import LossSight
+from napari_segsize.widgets.loss_sources import PREDICTION, Part, part_of, predictions, targets, usual
+from napari_segsize.widgets.newest import Newest
+from napari_segsize.widgets.shelf import connected
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_segsize.engine.loss_catalogue import LossEntry
+    from napari_segsize.widgets.controller import Controller
+    from napari_segsize.widgets.layers import SegsizeLayers
+    from napari_segsize.widgets.state import State
+
+__all__ = ["LossInspector"]
+
+_PERIOD_MS = 100  # at most ten looks a second
+_LONGEST_MS = 600
+_FIRST = "dice"
+
+
+class LossInspector(LossSight):
+    """Looks at a loss of two layers; follows while they are painted."""
+
+    def __init__(self, controller: Controller, layers: SegsizeLayers, parent: QWidget | None = None) -> None:
+        super().__init__(layers, parent)
+        self._controller = controller
+        self._loading: Job | None = None
+        self._state: State | None = None
+        self.microscope = Newest(looking, self._on_seen, controller.crashed.emit)
+        self._timer, self._clock = QTimer(self), QElapsedTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_PERIOD_MS)
+        self._timer.timeout.connect(self._look)
+        self._connect()
+
+    def render(self, state: State) -> None:  # type: ignore[override]  # the pages' word for drawing a state
+        """Look again when the plane or the prediction is another one."""
+        before, self._state = self._state, state
+        self._load()
+        if before is None or (before.plane, before.preview) != (state.plane, state.preview):
+            self._on_sources()
+            self._on_changed()
+
+    def _connect(self) -> None:
+        self.loss.currentIndexChanged.connect(self._on_loss)
+        self.options.changed.connect(self._on_changed)
+        for box in (self.prediction, self.target, self.kind, self.slope):
+            box.currentIndexChanged.connect(self._on_changed)
+        self.prediction.currentIndexChanged.connect(self._show_kind)
+        self.copy.clicked.connect(self._on_copy)
+        self._layers.inspectable_changed.connect(self._on_sources)
+
+    # --- when to look -------------------------------------------------------------------------------------
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        """Begin to look."""
+        super().showEvent(event)
+        self._load()
+        self._layers.losses.listen(to_clicks=True)
+        connected(camera_of(self._layers.viewer).events, {"center": self._on_camera, "zoom": self._on_camera})
+        self._on_sources()
+        self._on_changed()
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  Qt's name
+        """Leave the image as it was."""
+        super().hideEvent(event)
+        self._timer.stop()
+        self.microscope.stop()
+        self._layers.losses.listen(to_clicks=False)
+        self._layers.losses.remove()
+        self._seen = None
+
+    def _on_changed(self, *_: object) -> None:
+        if self.isVisible() and not self._timer.isActive():
+            self._timer.start()
+
+    def _on_pixels(self, event: Any) -> None:
+        if event.source in (self.prediction.currentData(), self.target.currentData()):
+            self._on_changed()
+
+    def _on_camera(self, *_: object) -> None:
+        if self._seen is None or self._seen.asked.part.said:  # only what is on screen is looked at
+            self._on_changed()
+
+    def _on_sources(self, *_: object) -> None:
+        if not self.isVisible():
+            return
+        entry = self.loss.entry
+        found = predictions(self._layers)
+        wanted = targets(self._layers, "" if entry is None else entry.needs)
+        likely, target = usual(self._layers, found, wanted)
+        for _name, layer in [*found, *wanted]:
+            if layer is not PREDICTION:
+                self._listen(layer)
+        another = self.prediction.offer(found, likely)
+        self._show_kind()
+        if self.target.offer(wanted, target) or another:
+            self._on_changed()
+
+    def _show_kind(self, *_: object) -> None:
+        """Ask what the numbers are only where that is not plain: for images of the user's."""
+        self.rows.setRowVisible(self.kind, hasattr(self.prediction.currentData(), "gamma"))
+
+    def _listen(self, layer: Layer) -> None:
+        connected(layer.events, {"set_data": self._on_pixels, "name": self._on_sources})
+        if hasattr(layer.events, "labels_update"):
+            connected(layer.events, {"labels_update": self._on_pixels})
+
+    # --- choosing -----------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        """Load the catalogue once, and not beside torch and MONAI: two threads that import them lock up."""
+        cold = self._state is None or self._state.engine == "loading"
+        if not self.isVisible() or self.loss.isEnabled() or self._loading is not None or cold:
+            return
+        events, on_event = cast("Any", cataloguing()), cast("Callable[[Any], None]", self._on_catalogue)
+        self._loading = launch_quietly(events, on_event, self._on_loaded)
+
+    def _on_catalogue(self, entries: tuple[LossEntry, ...]) -> None:
+        self.loss.offer(entries, _FIRST)
+
+    def _on_loaded(self, error: BaseException | None) -> None:
+        self._loading = None
+        if error is not None:
+            self._controller.crashed.emit(error)
+
+    def _on_loss(self, *_: object) -> None:
+        entry = self.loss.entry
+        if entry is None:
+            return
+        self.advice.setText(entry.advice)
+        self.options.show_options(entry)
+        self.rows.setRowVisible(self.target, bool(entry.needs))
+        self._layers.losses.remove()
+        self._seen = self._chosen = None
+        self._on_sources()
+        self._on_changed()
+
+    def _on_copy(self) -> None:
+        made = copy_to_paint(self._layers, self.prediction.currentData(), self.target.currentData())
+        if made is None:
+            self.say_nothing("There is nothing to copy: paint a mask first, or add a Labels layer.")
+            return
+        self._on_sources()
+        self.prediction.choose(made)
+
+    # --- looking ------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        entry = self.loss.entry
+        if not self.isVisible() or entry is None:
+            return
+        asked = self._asked(entry)
+        if isinstance(asked, str):
+            self.microscope.stop()
+            self.say_nothing(asked)
+        else:
+            if self._seen is None and not self.microscope.busy:
+                self.say("…", "", "")
+            self.microscope.look(asked)
+
+    def _asked(self, entry: LossEntry) -> Asked | str:
+        """What is chosen; a sentence if that is not enough."""
+        data: Any = self.prediction.currentData()
+        truth: Layer | None = self.target.currentData()
+        if data is None:
+            return (
+                "There is no prediction to look at yet. Predict on page Train, add a layer of probabilities, "
+                "or press “Paint a copy” to begin with the target and paint errors into it."
+            )
+        if truth is None and entry.needs:
+            what = "an image" if entry.needs == "image" else "a mask: paint one, or add a Labels layer"
+            return f"This loss learns from {what}."
+        part = part_of(self._layers, data)
+        target = None if truth is None or not entry.needs else self._under(part, truth)
+        if isinstance(part, str):
+            return part
+        if isinstance(target, str):
+            return target
+        request = LossRequest(
+            name=entry.name,
+            prediction=part.pixels,
+            target=target,
+            kind=self.kind.currentData() if hasattr(data, "gamma") else "auto",
+            slope=cast("Any", self.slope.currentText()),
+            options=self.options.values(),
+            spacing=_spacing(part.layer),
+        )
+        subject = (entry.name, data, truth, part.index, part.slices, request.kind, str(request.options))
+        return Asked(request=request, part=part, subject=subject)
+
+    def _under(self, part: Part | str, layer: Layer) -> NDArray[Any] | str:
+        """The pixels of the target under those of the prediction."""
+        if layer not in self._layers.viewer.layers:
+            return "The target is gone: choose another one."
+        plane = self._layers.plane_of(layer)[0]
+        return np.array(plane[part.slices] if isinstance(part, Part) and part.said else plane)
+
+    def _on_seen(self, seen: Seen) -> None:
+        if not self.isVisible() or seen.asked.part.layer not in self._layers.viewer.layers:
+            return
+        self._clock.restart()
+        self.show_seen(seen)
+        # A slow screen gets fewer pictures a second, so that painting stays fluent.
+        self._timer.setInterval(min(max(_PERIOD_MS, 3 * int(self._clock.elapsed())), _LONGEST_MS))
+
+
+def _spacing(layer: Layer) -> tuple[float, float]:
+    y, x = (abs(float(side)) for side in layer.scale[-2:])
+    return y, x
