@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     from napari.layers import Layer, Points
 
     from napari_segsize.project.annotation import Contour, PlaneAnnotation
+    from napari_segsize.widgets.contour_state import Outline
 
 __all__ = ["ContourLayers"]
 
 _MOST_TRUTH = 20_000  # edges of masks; of more, only those around the selected object are drawn
 _HELD_MS = 60
+_MAKING_MS = 60  # between two layers that are empty yet: each costs napari some 100 ms
 _NEAR_PX = 8.0  # on the screen: a click this near to a contour means it
 
 
@@ -61,6 +63,7 @@ class ContourLayers:
         self._in_use = False  # no layers, as long as nobody outlines anything
         self._said: Mapping[int, Iterable[Contour]] = {}
         self._away: set[str] = set()  # roles of layers that the user has removed
+        self._hidden: Layer | None = None  # made, and not drawn yet
         self._drawn: tuple[Any, ...] = ()
         self._truth: tuple[Any, NDArray[np.float64] | None] = (None, None)
         for mine, theirs in (
@@ -72,6 +75,7 @@ class ContourLayers:
         self.points.picked.connect(self._on_picked)
         self.points.held.connect(self._on_held)
         self._holding = Later(_HELD_MS, self._draw_held)
+        self._making = Later(_MAKING_MS, self._make_next)
 
     @property
     def layer(self) -> Points | None:
@@ -86,20 +90,21 @@ class ContourLayers:
             self.clear()
         self._base, self._shape, self._away = base, shape, set()
         self._said, self._drawn = said, ()
-        if self._in_use:
+        if self._labels.layer is not None:
             self._labels.begin(base, shape, said)
         if self.layer is not None:
             self.points.make(base)
         self.place(base)
 
     def show(self, board: Board, number: int, said: PlaneAnnotation | None) -> None:
-        """Draw the objects of a plane; nothing is done when they are drawn already."""
+        """Draw the objects of a plane; nothing is done when they are drawn already.
+
+        A layer that has nothing to show is made later, one at a time, so that nobody waits for all of them.
+        """
         base = self._base
         self._in_use = self._in_use or bool(board.objects)
         if base is None or board.plane is None or not self._in_use:
             return
-        if self._labels.layer is None and self._may(contour_shapes.LABELS_ROLE):
-            self._labels.begin(base, self._shape, self._said)
         self._board, self._number = board, number
         self.points.show(board, number)
         mask = None if said is None else said.mask
@@ -109,15 +114,17 @@ class ContourLayers:
         if _same(drawn, self._drawn):
             return
         self._drawn = drawn
-        if self._may(contour_drawing.ROLE):
-            self._drawing.show(base, number, board, self.wanted, self._truth_of(mask))
+        truth = self._truth_of(mask)
+        if self._may(contour_drawing.ROLE, needed=truth is not None or any(map(_outlined, board.objects))):
+            self._drawing.show(base, number, board, self.wanted, truth)
         meant = board.focused
         shown = meant is not None and "displacement" in self.wanted.overlays
         self._drawing.show_field(base, number, meant.displacement if shown and meant is not None else None)
-        if self._may(contour_shapes.ROLE):
+        accepted = any(each.rings for each in board.objects)
+        if self._may(contour_shapes.ROLE, needed=accepted):
             self._shapes.show(base, number, board)
-        if self._may(contour_shapes.LABELS_ROLE):
-            self._labels.show(base, number, board, self._shape)
+        if self._may(contour_shapes.LABELS_ROLE, needed=accepted or self._accepted_elsewhere()):
+            self._show_labels(base)
         self._bind()
 
     def show_points(self, board: Board) -> None:
@@ -148,6 +155,8 @@ class ContourLayers:
         """Stop following anything; the layers stay for the user."""
         self.keys.unbind()
         self._holding.close()
+        self._making.close()
+        self._unhide()
         for part in (self.points, self._drawing, self._shapes):
             part.dispose()
 
@@ -195,8 +204,50 @@ class ContourLayers:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _may(self, role: str) -> bool:
-        return role not in self._away
+    def _may(self, role: str, *, needed: bool = True) -> bool:
+        """Whether to draw in a layer now; one that is not there, and has nothing to show, is made later."""
+        if role in self._away:
+            return False
+        if needed or self._shelf.get(role) is not None:
+            return True
+        self._making.ask()
+        return False
+
+    def _make_next(self) -> None:
+        """Make one of the layers that are still to come, so that it is there when it is needed."""
+        base = self._base
+        if base is None:
+            return
+        ways: dict[str, Callable[[], None]] = {
+            contour_drawing.ROLE: lambda: self._drawing.show(
+                base, self._number, self._board, self.wanted, self._truth[1]
+            ),
+            contour_shapes.ROLE: lambda: self._shapes.show(base, self._number, self._board),
+            contour_shapes.LABELS_ROLE: lambda: self._show_labels(base),
+        }
+        owed = [role for role in ways if role not in self._away and self._shelf.get(role) is None]
+        if self._hidden is not None:
+            self._unhide()
+        elif owed:
+            with self._shelf.hiding():
+                ways[owed[0]]()
+            self._hidden = self._shelf.get(owed[0])
+            self._bind()
+        if owed or self._hidden is not None:
+            self._making.ask()
+
+    def _unhide(self) -> None:
+        layer, self._hidden = self._hidden, None
+        if layer is not None:
+            layer.visible = True
+
+    def _show_labels(self, base: Layer) -> None:
+        if self._labels.layer is None:
+            self._labels.begin(base, self._shape, self._said)
+        self._labels.show(base, self._number, self._board, self._shape)
+
+    def _accepted_elsewhere(self) -> bool:
+        return any(contour.accepted for contours in self._said.values() for contour in contours)
 
     def _bind(self) -> None:
         layers = [self._shelf.get(role) for role in (contour_points.ROLE, contour_drawing.ROLE)]
@@ -261,6 +312,10 @@ class ContourLayers:
             world = np.concatenate([np.zeros(self._base.ndim - len(world)), world])
             places.append(np.asarray(self._base.world_to_data(world))[-2:])
         return np.array(places, float)
+
+
+def _outlined(each: Outline) -> bool:
+    return len(each.present) > 0
 
 
 def _same(now: tuple[Any, ...], before: tuple[Any, ...]) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("napari")
 from contour_engine import FakeEngine
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel
 
 from napari_segsize.engine.events import Ended
@@ -678,6 +678,23 @@ def test_fine_tuning_is_a_long_job_and_renews_the_engine(page, engine, monkeypat
     page.buttons["finetune"].click()
     assert "has learned your objects" in page.verdict.text()
     assert page.buttons["finetune"].text() == "Fine-tune on my contours"
+
+
+def test_layers_with_nothing_to_show_are_made_one_after_the_other(page, qtbot):
+    layers, turns, made = page.layers.viewer.layers, [0], []
+    timer = QTimer()
+    timer.timeout.connect(lambda: turns.append(0))
+    layers.events.inserted.connect(lambda event: made.append((role_of(event.value), len(turns))))
+    timer.start(0)
+    page.buttons["points"].click()
+    assert [role for role, _ in made] == ["extreme points"]  # what is clicked in comes at once
+    roles = ("evolving contours", "accepted contours", "objects")
+    qtbot.waitUntil(lambda: all(layer_of(page, role) is not None for role in roles))
+    qtbot.waitUntil(lambda: all(layer_of(page, role).visible for role in roles))
+    timer.stop()
+    assert [role for role, _ in made] == ["extreme points", *roles]
+    assert len({turn for _, turn in made}) == len(made)
+    assert page.layers.viewer.layers.selection.active is points(page)
 
 
 def test_all_sizes_are_offered_with_their_number(page, engine):
