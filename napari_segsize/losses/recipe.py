@@ -257,7 +257,7 @@ class Preset(NamedTuple):
 PRESETS: dict[str, Preset] = {
     "standard": Preset("cross-entropy + dice", "Where to begin: right for most objects."),
     "unbalanced": Preset(
-        "dice + 0.01*boundary@increase",
+        "cross-entropy + dice + 0.01*boundary@increase",
         "Objects that are small beside their background: every pixel also costs its distance to the outline, "
         "a little more each epoch.",
     ),

@@ -32,6 +32,7 @@ from napari_segsize.widgets.curves import Curves
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.form import Form
 from napari_segsize.widgets.preferences import read_preferences
+from napari_segsize.widgets.recipe_table import RecipeTable
 from napari_segsize.widgets.runs import Resume, What
 from napari_segsize.widgets.state import PIXELS, STAGES, TRAINING, State
 
@@ -59,8 +60,9 @@ class TrainPage(QWidget):
         super().__init__(parent)
         self._controller, self._layers = controller, layers
         self._compared: Comparison | None = None
-        self.pretrain = Form(PretrainConfig, main=("steps", "model", "augment"), hidden=("device",))
-        self.finetune = Form(FineTuneConfig, main=("steps", "recipe", "augment"), hidden=("device",))
+        self.pretrain = Form(PretrainConfig, main=("steps", "model", "augment"), hidden=("device", "loss"))
+        self.finetune = Form(FineTuneConfig, main=("steps", "recipe", "augment"), hidden=("device", "loss"))
+        self.loss = RecipeTable()
         self._recipe = self.finetune.config().recipe
         self.finetune.changed.connect(self._on_finetune_changed)
         self.button = QPushButton("Train")
@@ -96,7 +98,10 @@ class TrainPage(QWidget):
         if self.isVisible() or not state.losses:
             self._draw_curves(state)
         self.curves.setVisible(bool(state.losses or state.metrics))
-        for widget in (self._settings, self._what, self._device):
+        self.loss.let_open(ready=state.engine == "ready")
+        learn = state.counts.by_split.get("train") if state.counts is not None else None
+        self.loss.set_annotations(*((learn.masks, learn.sizes) if learn is not None else (0, 0)))
+        for widget in (self._settings, self._what, self._device, self.loss):
             widget.setEnabled(not state.busy)
         for button in self._uses:
             button.setEnabled(state.is_open and not state.busy and bool(state.model))
@@ -168,6 +173,7 @@ class TrainPage(QWidget):
     def _build(self) -> None:
         layout = QVBoxLayout(self)
         layout.addLayout(self._choices())
+        layout.addWidget(self.loss)
         layout.addWidget(self._used)
         layout.addWidget(self.button)
         row = QHBoxLayout()
@@ -270,8 +276,13 @@ class TrainPage(QWidget):
     def _train(self, *, resume: bool) -> None:
         device = self._device.currentText()
         try:
-            pretrain = replace(self.pretrain.config(), device=device)
-            finetune = replace(self.finetune.config(), device=device)
+            loss = self.loss.recipe()
+        except ValueError as error:
+            self._controller.fail(f"The loss is no recipe: {error}")
+            return
+        try:
+            pretrain = replace(self.pretrain.config(), device=device, loss=loss)
+            finetune = replace(self.finetune.config(), device=device, loss=loss)
         except ValueError as error:
             self._controller.fail(
                 f"The settings do not fit together: {error}. Open Settings and change them."

@@ -531,3 +531,24 @@ def test_choosing_the_papers_recipe_brings_its_values(make_napari_viewer, qtbot)
     assert form.config() == FineTuneConfig.paper(steps=77)
     form.set_config(FineTuneConfig.paper(steps=77).with_recipe("segsize"))
     assert form.config() == FineTuneConfig(steps=77)
+
+
+def test_the_loss_on_the_page_is_what_is_trained_on(opened, training, qtbot):
+    page = opened.train_page
+    opened.tabs.setCurrentIndex(TRAIN)
+    qtbot.waitUntil(page.loss.button.isEnabled)
+    qtbot.mouseClick(page.loss.button, LEFT)
+    assert page.loss.is_open
+    page.loss._edit.selectAll()
+    qtbot.keyClicks(page.loss._edit, "dice + 0.01*bondary")
+    qtbot.mouseClick(page.button, LEFT)
+    assert "did you mean boundary?" in opened.controller.state.error
+    assert not opened.controller.state.busy
+    page.loss._edit.selectAll()
+    qtbot.keyClicks(page.loss._edit, "dice + 0.01*boundary")
+    begin(qtbot, opened)
+    pretrain, finetune, _ = training.asked
+    assert pretrain.loss == finetune.loss == "dice + 0.01*boundary"
+    assert not page.loss.isEnabled()
+    qtbot.mouseClick(page.button, LEFT)
+    ended(qtbot, opened)
