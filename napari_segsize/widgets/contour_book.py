@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.project.annotation import Contour, PlaneAnnotation, PlaneRef
 from napari_segsize.widgets.contour_shape import with_vertices
-from napari_segsize.widgets.contour_state import Board, Field, Outline, Status
+from napari_segsize.widgets.contour_state import Board, Field, LevelSet, Outline, Status
 
 if TYPE_CHECKING:
     from napari_segsize.engine.events import ContourDone, ContourStep
@@ -44,6 +45,7 @@ class Evolution:
         waiting: bool = True,
         steps: NDArray[np.float32] | None = None,
         source: str = "",
+        rings: Sequence[NDArray[Any]] = (),
     ) -> None:
         self.prompt, self.origin = prompt, origin
         self.waiting, self.failed, self.settled = waiting, False, False
@@ -51,6 +53,8 @@ class Evolution:
         self.step, self._count = 0, 0  # 0: as many vertices as the engine made
         self.source, self.note = source, ""
         self.displacement: Field | None = None
+        self.levelset: LevelSet | None = None
+        self._rings = tuple(np.array(ring, float) for ring in rings)  # of the last step, exact
         self.version = 0
 
     @property
@@ -63,8 +67,20 @@ class Evolution:
         """The contour as it is shown."""
         if not len(self.steps):
             return np.zeros((0, 2))
+        if self._rings and self.at_end and not self._count:
+            return self._rings[0]
         contour = np.array(self.steps[self.step], float)
         return with_vertices(contour, self._count) if self._count else contour
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the last step is shown."""
+        return self.step >= len(self.steps) - 1
+
+    @property
+    def more(self) -> tuple[NDArray[np.float64], ...]:
+        """Holes and other parts of what is shown."""
+        return self._rings[1:] if self.at_end else ()
 
     def go_to(self, step: int) -> bool:
         """Show another step; return whether that changes anything."""
@@ -87,7 +103,7 @@ class Evolution:
     def settle(self) -> None:
         """It was accepted as it is."""
         self.settled, self.waiting, self.failed = True, False, False
-        self.displacement = None  # the largest part of it
+        self.displacement = self.levelset = None  # the largest part of it
         self.version += 1
 
     def follow(self, event: ContourStep) -> None:
@@ -108,8 +124,13 @@ class Evolution:
             return
         self.waiting, self.note, self.source = False, event.notice, event.engine
         self.steps, self.step = contours, len(contours) - 1
+        self._rings = tuple(np.array(ring, float) for ring in event.rings)
         if event.field is not None and event.centre is not None:
             self.displacement = Field(values=event.field, centre=event.centre, scale=event.scale)
+        if event.phi is not None and event.modulation is not None and event.centre is not None:
+            self.levelset = LevelSet(
+                phi=event.phi, modulation=event.modulation, centre=event.centre, scale=event.scale
+            )
         self.version += 1
 
 
@@ -277,8 +298,8 @@ def _outline(contour: Contour, evolution: Evolution | None, number: int) -> Outl
     if contour.accepted and evolution.settled:
         return gone_through
     return replace(
-        gone_through, status=evolution.status, present=evolution.present, source=evolution.source,
-        displacement=evolution.displacement,
+        gone_through, status=evolution.status, present=evolution.present, more=evolution.more,
+        source=evolution.source, displacement=evolution.displacement, levelset=evolution.levelset,
     )  # fmt: skip
 
 

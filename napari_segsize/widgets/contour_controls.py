@@ -64,6 +64,12 @@ _SEEN = {
     "truth": ("Mask", "green: the painted mask, if there is one"),
     "displacement": ("Field", "arrows: where the network sends a vertex, from each place"),
     "centroid": ("Centroids", "white crosses: centres of mass"),
+    "level set": (
+        "Level set",
+        "blue outside, red inside, black between: what the engine levelset moves",
+    ),
+    "curvature": ("Curvature", "of the level set: blue where it bulges, red where it is dented"),
+    "modulation": ("Modulation", "how much the curvature counts: where the level set is smoothed"),
 }
 _MOST_VERTICES = 64
 

@@ -234,9 +234,11 @@ class ContourDesk(ContourStarts):
         prompt = Prompt(plane=self._here(), object=name, points=points, start=start_of(present))
         origin = prompt if before is None else before.origin
         source = self._controller.state.board.find(name)
+        others = () if source is None else _others(source)
         evolution = Evolution(
             prompt, origin, waiting=False, steps=np.asarray(present, np.float32)[None],
             source="" if source is None else source.source,
+            rings=(present, *others) if others else (),
         )  # fmt: skip
         self._queue.forget((self._here(), name))
         self._book.put(name, evolution)
@@ -245,7 +247,7 @@ class ContourDesk(ContourStarts):
     def _store(self, plane: PlaneRef, found: Outline) -> Contour:
         if len(found.present) < 3:
             raise SegsizeError(f"Object {found.number} has no contour yet: it is {found.status}.")
-        rings = (found.present, *found.rings[1:])
+        rings = (found.present, *_others(found))
         contour = self._controller.opened().put_contour(
             plane, object=found.object, rings=rings, source=found.source or "drawn"
         )
@@ -259,3 +261,10 @@ class ContourDesk(ContourStarts):
         """Mean the next one, when the one that is done with was meant."""
         if self._book.focus == found.object:
             self._book.focus = self._book.next_after(self._controller.state.board, found.object)
+
+
+def _others(found: Outline) -> Sequence[Any]:
+    """Holes and other parts of what is shown; those that are stored, where the engine knows of none."""
+    if found.more or (found.source == "levelset" and found.status != "accepted"):
+        return found.more
+    return found.rings[1:]

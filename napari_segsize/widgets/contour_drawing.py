@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segsize.widgets.contour_phi import ROLES as PHI_ROLES
 from napari_segsize.widgets.contour_points import camera_of, pixel_on_screen
 from napari_segsize.widgets.contour_shape import centroid, edges
 from napari_segsize.widgets.contour_state import Board, Field, Outline
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["OVERLAYS", "ROLE", "ContourDrawing", "Wanted", "truth_edges"]
 
 ROLE, FIELD_ROLE = "evolving contours", "displacement"
-OVERLAYS = ("start", "evolving", "truth", "displacement", "centroid")
+OVERLAYS = ("start", "evolving", "truth", "displacement", "centroid", *PHI_ROLES)
 """What can be drawn, in the order in which the page lists it."""
 
 _BLUE, _YELLOW, _PALE, _GREEN = (0.25, 0.6, 1, 1), (1, 0.88, 0.1, 1), (1, 0.8, 0.1, 0.7), (0.2, 0.9, 0.35, 1)
@@ -140,9 +141,12 @@ class ContourDrawing:
         for each in board.objects:
             contour = wanted.step_of(each, self.held)
             if len(contour) and (each.status != "accepted" or each is meant):
-                contours, colours = groups.setdefault(len(contour), ([], []))
-                contours.append(contour)
-                colours.append(_colour(each, is_meant=each is meant))
+                colour = _colour(each, is_meant=each is meant)
+                # holes and other parts belong to the last step
+                for ring in (contour, *(each.more if contour is each.present else ())):
+                    contours, colours = groups.setdefault(len(ring), ([], []))
+                    contours.append(ring)
+                    colours.append(colour)
         return [
             (edges(np.stack(contours)), np.repeat(np.array(colours, np.float32), count, axis=0))
             for count, (contours, colours) in groups.items()

@@ -12,6 +12,7 @@ from psygnal import Signal
 from napari_segsize.project.annotation import Point
 from napari_segsize.widgets import contour_drawing, contour_points, contour_shapes
 from napari_segsize.widgets.contour_drawing import ContourDrawing, Wanted, truth_edges
+from napari_segsize.widgets.contour_phi import PhiDrawing
 from napari_segsize.widgets.contour_points import ContourPoints, Handle
 from napari_segsize.widgets.contour_shape import contains, distance_to
 from napari_segsize.widgets.contour_shapes import ContourShapes, ObjectLabels, outline_of_shape
@@ -52,6 +53,7 @@ class ContourLayers:
         self._shelf = shelf
         self.points = ContourPoints(shelf, self._snapped)
         self._drawing = ContourDrawing(shelf)
+        self._phi = PhiDrawing(shelf)
         self._shapes, self._labels = ContourShapes(shelf), ObjectLabels(shelf)
         self.keys = Keys(CONTOUR_SHORTCUTS)
         self.wanted = Wanted()
@@ -120,6 +122,7 @@ class ContourLayers:
         meant = board.focused
         shown = meant is not None and "displacement" in self.wanted.overlays
         self._drawing.show_field(base, number, meant.displacement if shown and meant is not None else None)
+        self._phi.show(base, number, meant, self.wanted)
         accepted = any(each.rings for each in board.objects)
         if self._may(contour_shapes.ROLE, needed=accepted):
             self._shapes.show(base, number, board)
@@ -138,6 +141,7 @@ class ContourLayers:
     def clear(self) -> None:
         """Take all layers of contours away."""
         self._drawing.remove()
+        self._phi.remove()
         self._shapes.remove()
         self._labels.remove()
         self._shelf.remove(contour_points.ROLE)
@@ -146,6 +150,7 @@ class ContourLayers:
     def place(self, base: Layer) -> None:
         """Follow the image."""
         self._drawing.place(base)
+        self._phi.place(base)
         for role in (contour_points.ROLE, contour_shapes.ROLE, contour_shapes.LABELS_ROLE):
             layer = self._shelf.get(role)
             if layer is not None and layer.ndim == base.ndim:

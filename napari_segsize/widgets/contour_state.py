@@ -14,7 +14,7 @@ from napari_segsize.project.annotation import PlaneRef, Point, Ring
 if TYPE_CHECKING:
     from napari_segsize.project.annotation import PlaneAnnotation
 
-__all__ = ["Board", "Field", "Outline", "Status", "hint", "sizes_to_outline"]
+__all__ = ["Board", "Field", "LevelSet", "Outline", "Status", "hint", "sizes_to_outline"]
 
 Status = Literal["clicking", "queued", "review", "accepted", "failed"]
 _NO_STEPS = np.zeros((0, 0, 2), np.float32)
@@ -40,6 +40,26 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LevelSet:
+    """The level set that became an outline.
+
+    Attributes
+    ----------
+    phi : (T + 1, S, S) float32 array
+        Of every step, in pixels of the region; positive inside.
+    modulation : (S, S) float32 array
+        How much the curvature counted, 0 to 1.
+    centre, scale
+        Of the region, as in `Field`.
+    """
+
+    phi: NDArray[np.float32]
+    modulation: NDArray[np.float32]
+    centre: Point
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Outline:
     """One object.
 
@@ -57,6 +77,8 @@ class Outline:
         The outline as it is shown: that step with the chosen number of vertices, or what was accepted.
     source : str
         What drew it.
+    more : tuple of (K, 2) arrays
+        Further rings of an outline that is not accepted yet: its holes and other parts.
     note : str
         What the engine noticed, or why there is no contour.
     """
@@ -69,9 +91,11 @@ class Outline:
     step: int = 0
     present: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
     rings: tuple[Ring, ...] = ()
+    more: tuple[NDArray[np.float64], ...] = ()
     source: str = ""
     note: str = ""
     displacement: Field | None = None
+    levelset: LevelSet | None = None
 
     @property
     def at_end(self) -> bool:

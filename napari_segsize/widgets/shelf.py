@@ -21,7 +21,7 @@ _BELOW = (
     "image", "prediction", "objects", "mask",
     "distance", "gradient", "outline", "squares", "centres",
     "loss map", "loss error", "loss gradient", "loss disks", "loss marks", "loss pixels",
-    "displacement", "accepted contours", "evolving contours",
+    "level set", "curvature", "modulation", "displacement", "accepted contours", "evolving contours",
     "stamps", "cursor", "extreme points",
 )  # fmt: skip
 """Drawing order of layers that we add, from below; the user may reorder them afterwards."""
