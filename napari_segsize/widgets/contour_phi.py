@@ -106,7 +106,7 @@ def _over(base: Layer, number: int, found: LevelSet) -> Any:
     side = found.phi.shape[-1]
     corner = np.asarray(found.centre) - found.scale * (side - 1) / 2
     offset = np.concatenate([np.full(base.ndim - 2, float(number)), corner])
-    placement = like(base, offset)
+    placement = like(base, offset.tolist())
     placement["scale"] = placement["scale"] * np.array([1.0] * (base.ndim - 2) + [found.scale] * 2)
     return placement
 
