@@ -6,11 +6,14 @@ another network suits the objects better.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import torch
 
+from ..models import kiunet
 from ..models.segmentation import memory_estimate
 from ..models.unet import SegmentationNet
 from ..ops.size import object_size
@@ -18,9 +21,10 @@ from . import memory
 from .advice import advice, typical_size
 from .config import FineTuneConfig, PretrainConfig
 from .dataset import Dataset
+from .device import resolve
 from .memory import Fit, fitting_crops, gib
 
-__all__ = ["sizes_of", "within_memory"]
+__all__ = ["forecast", "sizes_of", "within_memory"]
 
 ConfigT = TypeVar("ConfigT", PretrainConfig, FineTuneConfig)
 
@@ -61,6 +65,24 @@ def within_memory(
     if advised := advice(kind, typical_size(sizes_of(train))):
         said.append(advised)
     return replace(config, patch=min(config.patch, fit.side)), fit.parts, tuple(said)
+
+
+def forecast(config: PretrainConfig, shape: Sequence[int], channels: int) -> str:
+    """What a step of pre-training will take on images of `shape`, before anything is built or read.
+
+    Raises
+    ------
+    SegsizeError
+        If not even one crop of the smallest side fits; if the device is not there.
+    """
+    free = memory.free_bytes(resolve(config.device))
+    if config.model != "kiunet":
+        sides = [min(config.patch, side) for side in shape]
+        needed = memory_estimate(config.model, sides, config.batch_size, channels)
+        return f"A step takes about {gib(needed)} of memory; {gib(free)} are free."
+    estimate = partial(kiunet.memory_estimate, channels=channels, ki_levels=config.ki_levels)
+    fit = fitting_crops(estimate, config.patch, shape, config.batch_size, free)
+    return _memory(config.patch, list(shape), config.batch_size, fit, channels)
 
 
 def sizes_of(data: Dataset) -> list[float]:

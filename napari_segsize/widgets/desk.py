@@ -209,7 +209,11 @@ class Desk:
     def _on_surveyed(self, folder: Path, found: runs.Surveyed) -> None:
         state = self._controller.state
         if state.folder == folder and state.revision == found.revision:
-            self._controller.update(image_counts=found.image_counts, contradictions=found.contradictions)
+            self._controller.update(
+                image_counts=found.image_counts,
+                contradictions=found.contradictions,
+                typical_size=found.typical_size,
+            )
 
     def _on_survey_end(self, folder: Path, _error: BaseException | None) -> None:
         if self._surveying == folder:

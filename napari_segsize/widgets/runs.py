@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_segsize.engine.advice import typical_size
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.events import Ended, Event, Notice, Preview, Started, Validating
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import ModelRecord, PlaneRef, Split
 from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
+from napari_segsize.project.sizes import object_size_of
 from napari_segsize.widgets.tally import ImageCounts, counted
 
 if TYPE_CHECKING:
@@ -89,9 +91,13 @@ class Ready:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surveyed:
-    """All annotations looked through: what there is of each image, and sizes that a mask denies."""
+    """All annotations looked through: what there is of each image, and sizes that a mask denies.
+
+    `typical_size`: median of the sizes, and of the masks' where there are none, in px; 0 without any.
+    """
 
     revision: int
+    typical_size: float
     image_counts: Mapping[int, ImageCounts]
     contradictions: tuple[str, ...]
 
@@ -134,10 +140,17 @@ def surveying(folder: Path) -> Generator[Surveyed, None, None]:
     with Project.open(folder) as project:
         revision = project.revision()
         found: dict[int, ImageCounts] = {}
+        sizes: list[float] = []
         for annotation in project.annotations():
             image = annotation.plane.image
             found[image] = counted(annotation, found.get(image, ImageCounts()))
-        yield Surveyed(revision=revision, image_counts=found, contradictions=project.contradictions())
+            sizes += [stamp.size for stamp in annotation.stamps]
+            if annotation.mask is not None and not annotation.stamps:
+                sizes.append(object_size_of(annotation.mask > 0))
+        yield Surveyed(
+            revision=revision, image_counts=found, contradictions=project.contradictions(),
+            typical_size=typical_size(sizes),
+        )  # fmt: skip
 
 
 def training(

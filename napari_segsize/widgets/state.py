@@ -59,6 +59,7 @@ class State:
     counts: Counts | None = None
     image_counts: Mapping[int, ImageCounts] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()
+    typical_size: float = 0.0  # median object size in px, 0 if unknown: it advises for or against a network
     revision: int = -1
     model: str = ""  # one line about the current model, "" without one
 
