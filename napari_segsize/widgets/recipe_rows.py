@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox, QToolButton, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSizePolicy, QSpinBox, QToolButton, QWidget
 
 from napari_segsize.widgets.editors import NumberBox, ignores_stray_wheel
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_segsize.losses.recipe import Term
     from napari_segsize.losses.schedule import Schedule
 
-__all__ = ["TermRow", "tip"]
+__all__ = ["OneLine", "TermRow", "tip"]
 
 _ALWAYS, _LATER, _GROWS, _TAKES_OVER = "always", "from epoch", "grows by", "takes over"
 _WHEN = {
@@ -159,6 +159,30 @@ class TermRow(QObject):
     def _on_when_changed(self) -> None:
         self._show_number()
         self.changed.emit()
+
+
+class OneLine(QLabel):
+    """One line of text, cut where there is no room."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = ""
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def say(self, text: str) -> None:
+        """Show a text; the whole of it is in the tool tip."""
+        self._whole = text
+        self.setToolTip(tip(text))
+        self._cut()
+
+    def resizeEvent(self, event: object) -> None:  # noqa: N802  Qt's name
+        """Cut it anew."""
+        super().resizeEvent(event)  # type: ignore[arg-type]
+        self._cut()
+
+    def _cut(self) -> None:
+        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, max(self.width(), 60))
+        self.setText(shown)
 
 
 def tip(text: str) -> str:

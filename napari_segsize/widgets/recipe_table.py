@@ -14,21 +14,20 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QMenu,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_segsize.engine.config import DEFAULT_LOSS
 from napari_segsize.widgets.editors import ignores_stray_wheel
-from napari_segsize.widgets.recipe_rows import TermRow, tip
+from napari_segsize.widgets.recipe_menu import LossMenu, first_weight, hindrance, losses
+from napari_segsize.widgets.recipe_rows import OneLine, TermRow, tip
+from napari_segsize.widgets.sentence import Sentence
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_segsize.engine.loss_catalogue import LossEntry
     from napari_segsize.losses.recipe import Recipe
 
 __all__ = ["RecipeTable"]
@@ -36,11 +35,6 @@ __all__ = ["RecipeTable"]
 _RED = "color: #e05050;"
 _OWN = "your own"
 _MIXED = "A mixture of your own."
-_BESIDE = {
-    "boundary": 0.01, "topology": 0.01, "cldice": 0.5, "active_contour": 0.1, "chan_vese": 0.1,
-    "hausdorff": 0.01, "one_sided_hausdorff": 0.01, "hausdorff_erosion": 0.01, "hausdorff_convolution": 0.001,
-}  # fmt: skip
-"""Weights a term begins with beside cross-entropy and Dice, where 1 would drown these."""
 _EPOCH = "An epoch is one pass over the masks, at least 10 steps."
 
 
@@ -57,16 +51,20 @@ class RecipeTable(QWidget):
         self._fault = ""
         self.button = QPushButton("Change…")
         self.button.clicked.connect(self._on_button_clicked)
-        self.line = _Short()
+        self.line = OneLine()
         self._inside = QWidget()
-        self._preset, self._advice, self._problem = QComboBox(), _sentence(), _sentence()
+        self._preset, self._advice, self._problem = (
+            QComboBox(),
+            Sentence("recipe-advice"),
+            Sentence("recipe-problem"),
+        )
         self._problem.setStyleSheet(_RED)
-        self._epoch = _sentence(_EPOCH)
+        self._epoch = Sentence("recipe-epoch", _EPOCH)
         self._grid = QGridLayout()
         self._add = QPushButton("Add a term")
-        self._menu = QMenu(self)
-        self._menu.setToolTipsVisible(True)
+        self._menu = LossMenu(self)
         self._menu.aboutToShow.connect(self._fill_menu)
+        self._menu.chosen.connect(self._on_added)
         self._add.setMenu(self._menu)
         self._edit = QLineEdit()
         self._edit.textEdited.connect(self._on_text_edited)
@@ -125,6 +123,13 @@ class RecipeTable(QWidget):
         self._fill_rows()
         self._show()
 
+    def fold(self) -> None:
+        """Leave the line alone; what cannot be read is let go, as it would not be used."""
+        if self._fault:
+            self.set_recipe(self._settled)
+        self._inside.hide()
+        self.button.setText("Change…")
+
     # --- building
 
     def _build(self) -> None:
@@ -178,43 +183,7 @@ class RecipeTable(QWidget):
         self._preset.addItem(_OWN)
 
     def _fill_menu(self) -> None:
-        """All losses by group; those that cannot be added are grey and say why."""
-        self._menu.clear()
-        group = ""
-        taken = {row.term_name for row in self._rows}
-        for entry in _entries():
-            if entry.group != group:
-                group = entry.group
-                self._menu.addSection(group)
-            why, short = self._obstacle(entry)
-            if entry.name in taken:
-                why, short = "It is in the recipe already.", "in the recipe"
-            action = self._menu.addAction(f"{entry.title}   ({short})" if why else entry.title)
-            if action is None:
-                continue
-            action.setEnabled(not why)
-            action.setToolTip(tip(why or entry.advice))
-            action.triggered.connect(lambda _checked=False, name=entry.name: self._on_added(name))
-
-    def _obstacle(self, entry: LossEntry) -> tuple[str, str]:
-        """Why a loss cannot be a term, in a sentence and in a few words; empty if it can."""
-        from napari_segsize.engine.recipe import obstacle
-
-        why = obstacle(entry.name)
-        on_pixels = not why.startswith("It acts on")
-        if on_pixels and entry.needs in ("size", "centre", "extents", "area") and not self._sizes:
-            return (
-                "It needs sizes, and no image to learn from has one: stamp some (page Annotate).",
-                "no sizes",
-            )
-        if why:
-            return why, why.partition(",")[0].removeprefix("It ").rstrip(".")
-        if entry.needs == "mask" and not self._masks:
-            return (
-                "It needs masks, and no image to learn from has one: paint some (page Annotate).",
-                "no masks",
-            )
-        return "", ""
+        self._menu.fill({row.term_name for row in self._rows}, self._masks, self._sizes)
 
     # --- drawing
 
@@ -224,11 +193,11 @@ class RecipeTable(QWidget):
 
         for row in self._rows:
             row.take_away()
-        entries = {entry.name: entry for entry in _entries()}
+        entries = {entry.name: entry for entry in losses()}
         self._rows = []
         for number, term in enumerate(pixel_recipe(self._text), start=1):
             entry = entries[term.name]
-            why = self._obstacle(entry)[0]
+            why = hindrance(entry, self._masks, self._sizes)[0]
             row = TermRow(self._inside, term, title=entry.title, advice=entry.advice, obstacle=why)
             row.place(self._grid, number)
             row.changed.connect(self._on_row_changed)
@@ -261,10 +230,7 @@ class RecipeTable(QWidget):
         if not self.is_open:
             self.open()
             return
-        if self._fault:  # what cannot be read is let go, as it would not be used
-            self.set_recipe(self._settled)
-        self._inside.hide()
-        self.button.setText("Change…")
+        self.fold()
 
     def _on_preset_chosen(self, name: str) -> None:
         from napari_segsize.losses.recipe import PRESETS
@@ -275,7 +241,7 @@ class RecipeTable(QWidget):
     def _on_added(self, name: str) -> None:
         from napari_segsize.losses.recipe import Recipe, Term
 
-        new = Term(name, _BESIDE.get(name, 1.0))
+        new = Term(name, first_weight(name))
         self._take(lambda: Recipe((*(row.term() for row in self._rows), new)), rows=True)
 
     def _on_removed(self, gone: TermRow) -> None:
@@ -318,39 +284,3 @@ class RecipeTable(QWidget):
         if typed:
             self._edit.setText(written)  # not rewritten under the cursor
         self.changed.emit()
-
-
-class _Short(QLabel):
-    """One line of text, cut where there is no room."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._whole = ""
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def say(self, text: str) -> None:
-        """Show a text; the whole of it is in the tool tip."""
-        self._whole = text
-        self.setToolTip(tip(text))
-        self._cut()
-
-    def resizeEvent(self, event: object) -> None:  # noqa: N802  Qt's name
-        """Cut it anew."""
-        super().resizeEvent(event)  # type: ignore[arg-type]
-        self._cut()
-
-    def _cut(self) -> None:
-        shown = self.fontMetrics().elidedText(self._whole, Qt.TextElideMode.ElideRight, max(self.width(), 60))
-        self.setText(shown)
-
-
-def _entries() -> tuple[LossEntry, ...]:
-    from napari_segsize.engine.loss_catalogue import catalogue
-
-    return catalogue()
-
-
-def _sentence(text: str = "") -> QLabel:
-    label = QLabel(text)
-    label.setWordWrap(True)
-    return label
