@@ -31,6 +31,7 @@ from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.curves import Curves
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.form import Form
+from napari_segsize.widgets.network_choice import NetworkChoice
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.recipe_table import RecipeTable
 from napari_segsize.widgets.runs import Resume, What
@@ -60,11 +61,14 @@ class TrainPage(QWidget):
         super().__init__(parent)
         self._controller, self._layers = controller, layers
         self._compared: Comparison | None = None
-        self.pretrain = Form(PretrainConfig, main=("steps", "model", "augment"), hidden=("device", "loss"))
+        self.pretrain = Form(PretrainConfig, main=("steps", "augment"), hidden=("device", "loss", "model"))
         self.finetune = Form(FineTuneConfig, main=("steps", "recipe", "augment"), hidden=("device", "loss"))
         self.loss = RecipeTable()
         self._recipe = self.finetune.config().recipe
         self.finetune.changed.connect(self._on_finetune_changed)
+        self.network = NetworkChoice()
+        self.network.changed.connect(self._on_network_changed)
+        self.pretrain.changed.connect(self._on_pretrain_changed)
         self.button = QPushButton("Train")
         self.button.setStyleSheet(_BIG)
         self.button.clicked.connect(self._on_button_clicked)
@@ -93,6 +97,7 @@ class TrainPage(QWidget):
         training = state.busy and state.stage in PIXELS
         self._render_button(state, training=training)
         self._used.setText(_will_use(state))
+        self._render_network(state)
         self._render_progress(state)
         self._facts.setText(_facts(state))
         if self.isVisible() or not state.losses:
@@ -129,6 +134,15 @@ class TrainPage(QWidget):
         self.button.setEnabled(state.job != "stopping" and state.is_open)
         self._anew.setVisible(left is not None and not state.busy)
         self._on_cpu.setVisible(state.offer_cpu and not state.busy)
+
+    def _render_network(self, state: State) -> None:
+        try:
+            config = replace(self.pretrain.config(), device=self._device.currentText())
+        except ValueError:
+            return  # the form says it in red
+        left = _left(state)
+        anew = left is None and _WHAT[self._what.currentText()] != "finetune"
+        self.network.render(state, config, used=anew or (left is not None and left.stage == "pretrain"))
 
     def _render_progress(self, state: State) -> None:
         self._bar.setVisible(state.busy)
@@ -199,15 +213,20 @@ class TrainPage(QWidget):
         grid.setColumnStretch(1, 1)
         self._what, self._device = QComboBox(), QComboBox()
         self._what.addItems(list(_WHAT))
+        self._what.currentTextChanged.connect(self._on_pretrain_changed)
         self._what.setToolTip(
             "<p>Masks teach what an object looks like; sizes and their places then correct it.</p>"
         )
         self._device.addItems(_DEVICES)
         self._device.setCurrentText(read_preferences().device)
         self._device.setToolTip("Where to compute: auto takes a GPU when there is one")
-        for row, (text, box) in enumerate((("Learn from", self._what), ("Compute on", self._device))):
+        self._device.currentTextChanged.connect(self._on_pretrain_changed)
+        top = Qt.AlignmentFlag.AlignTop
+        for row, (text, box) in enumerate(
+            (("Learn from", self._what), ("Network", self.network), ("Compute on", self._device))
+        ):
             ignores_stray_wheel(box)
-            grid.addWidget(QLabel(text), row, 0)
+            grid.addWidget(QLabel(text), row, 0, top if box is self.network else Qt.AlignmentFlag(0))
             grid.addWidget(box, row, 1)
         return grid
 
@@ -251,6 +270,13 @@ class TrainPage(QWidget):
             self._drawn = state.metrics
             self._since.restart()
             self.curves.show_history(state.losses, state.metrics)
+
+    def _on_network_changed(self, kind: str) -> None:
+        self.pretrain.set_config(replace(self.pretrain.config(), model=kind))
+
+    def _on_pretrain_changed(self, _text: str = "") -> None:
+        """Say again what the next training takes."""
+        self._render_network(self._controller.state)
 
     def _on_finetune_changed(self) -> None:
         """Another recipe brings its own values, as it does on the command line."""
