@@ -26,6 +26,7 @@ from .batch import Batch
 from .config import FineTuneConfig, PretrainConfig, to_dict
 from .contour_config import ContourConfig
 from .device import is_out_of_memory, memory_mb
+from .edge_config import EdgeConfig
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
 from .levelset_config import LevelSetConfig
 from .suspects import odd_slopes, odd_values, suspects_text
@@ -50,7 +51,7 @@ class Run:
     """Everything one training run holds; `state` and `restore` are what Stop and Resume are made of."""
 
     stage: str
-    config: PretrainConfig | FineTuneConfig | ContourConfig | LevelSetConfig
+    config: PretrainConfig | FineTuneConfig | ContourConfig | LevelSetConfig | EdgeConfig
     fabric: Fabric
     network: nn.Module  # plain module; `trained` is its Fabric wrapper
     source: Callable[[int], Any]  # the batch of a step

@@ -87,6 +87,10 @@ def model_file(project: Project, number: int = 0) -> ModelRecord:
         raise SegsizeError(
             f"model {number}: it moves contours and segments no pixels. Use it with `segsize evolve`."
         )
+    if found is not None and kind_of(found.stage) == "edges":
+        raise SegsizeError(
+            f"model {number}: it finds edges and segments no pixels. Use it with `segsize edges`."
+        )
     if found is None:
         known = ", ".join(str(each.id) for each in models.values() if kind_of(each.stage) == "pixels")
         raise SegsizeError(

@@ -23,7 +23,12 @@ from ..errors import SegsizeError
 
 __all__ = ["turn"]
 
-_NAMES = {"pretrain": "Pre-training", "finetune": "Fine-tuning", "contour": "Training of contours"}
+_NAMES = {
+    "pretrain": "Pre-training",
+    "finetune": "Fine-tuning",
+    "contour": "Training of contours",
+    "edges": "Training of edges",
+}
 _held: set[Path] = set()  # of this process: the files of trainings that are not over
 
 

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelKind", "Trained", "kind_of"]
 
-ModelKind = Literal["pixels", "contours"]
+ModelKind = Literal["pixels", "contours", "edges"]
 """What a network makes. A project has one in use of each kind."""
 
 
 def kind_of(stage: str) -> ModelKind:
     """The kind of network that a stage trains."""
-    return "contours" if stage.startswith("contour") else "pixels"
+    if stage.startswith("contour"):
+        return "contours"
+    return "edges" if stage == "edges" else "pixels"
 
 
 class Trained:
