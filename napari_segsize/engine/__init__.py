@@ -2,7 +2,8 @@
 
 `stages` is the way in: pretrain and finetune over a project; `predict` and `evaluate` use what they leave.
 Below them: `dataset`, `crop`, `augment` and `batch` (annotations to tensors), `objective` (what is
-minimised), `runs` (how a stage is set up), `turn` (one at a time), `loop` (the steps), `checkpoint` (files)
+minimised), `recipe` and `recipe_objective` (a sum of losses, from its text to its terms), `runs` (how a stage
+is set up), `turn` (one at a time), `loop` (the steps), `suspects` (which image failed), `checkpoint` (files)
 and `device`. The same for contours: `contour_stages`, `contour_items` and `closeup` (annotations to
 close-ups), `contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt`
 into a contour, through the network (`contour_field`, `starter`: the one that ships), the `snake`, or a level

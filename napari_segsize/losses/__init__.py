@@ -1,4 +1,7 @@
-"""What a network can learn from: one function and a thin module a loss. `LOSSES` is the catalogue."""
+"""What a network can learn from: one function and a thin module a loss. `LOSSES` is the catalogue.
+
+`recipe` reads weighted sums of them; `microscope` looks at one.
+"""
 
 from __future__ import annotations
 
