@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ..engine.events import (
+    Aligned,
     Comparison,
     ContourDone,
     ContourFailed,
@@ -129,7 +130,7 @@ class Terminal:
                 self._bar.step(event)
             case Validated():
                 self._bar.validated(event)
-            case Preview() | ContourDone() | ContourFailed():
+            case Preview() | ContourDone() | ContourFailed() | Aligned():
                 self._bar.advance()
             case Notice():
                 self._say(event.text)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Resume", "evaluate", "fine_tuning", "finetune", "finetune_contours", "predict", "pretrain", "run",
+    "train",
 ]  # fmt: skip
 
 Resume = Annotated[
@@ -41,7 +42,7 @@ Preset = Annotated[
     str,
     typer.Option("--preset", metavar="NAME", help="a recipe for --loss; `segsize losses` lists them"),
 ]
-_COMMANDS = {"contour": "finetune-contours"}
+_COMMANDS = {"contour": "finetune-contours", "edges": "train-edges"}
 """What trains a stage, where the command is not called like it."""
 
 
@@ -64,7 +65,7 @@ def pretrain(
 
     config = configured(PretrainConfig, _with_preset(given, preset))
     with Project.open(project) as opened:
-        _train(out, opened, stages.pretrain(opened, config, resume=resume), "pretrain")
+        train(out, opened, stages.pretrain(opened, config, resume=resume), "pretrain")
 
 
 @command(config=FineTuneConfig)
@@ -92,7 +93,7 @@ def finetune(
 
     settings = configured(fine_tuning, _with_preset(given, preset))
     with Project.open(project) as opened:
-        _train(out, opened, stages.finetune(opened, settings, resume=resume), "finetune")
+        train(out, opened, stages.finetune(opened, settings, resume=resume), "finetune")
 
 
 @command(config=ContourConfig)
@@ -104,7 +105,7 @@ def finetune_contours(
     from ..project import Project
 
     with Project.open(project) as opened:
-        _train(out, opened, finetune_contour(opened, config, resume=resume), "contour")
+        train(out, opened, finetune_contour(opened, config, resume=resume), "contour")
 
 
 @command(config=EvaluateConfig)
@@ -152,7 +153,7 @@ def _with_preset(given: Mapping[str, Any], preset: str) -> dict[str, Any]:
         raise typer.BadParameter(str(error)) from error
 
 
-def _train(out: "Output", project: "Project", events: "Generator[Event, None, None]", stage: str) -> None:
+def train(out: "Output", project: "Project", events: "Generator[Event, None, None]", stage: str) -> None:
     """Run a stage; when it is stopped, say how to go on."""
     from ..engine.stages import resumable
     from .drain import drain

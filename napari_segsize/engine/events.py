@@ -15,6 +15,7 @@ from ..project.annotation import PlaneRef
 
 __all__ = [
     "ROWS",
+    "Aligned",
     "Comparison",
     "ComparisonRow",
     "ContourDone",
@@ -209,6 +210,16 @@ class ContourFailed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aligned:
+    """One rough outline was aligned to the edges around it."""
+
+    number: int  # of the object, in the labels of its plane
+    steps: int
+    moved: int  # pixels that changed sides
+    notice: str = ""
+
+
 Event = (
     Loading
     | Started
@@ -222,4 +233,5 @@ Event = (
     | ContourStep
     | ContourDone
     | ContourFailed
+    | Aligned
 )
