@@ -16,13 +16,13 @@ import torch
 from ..models import kiunet
 from ..models.segmentation import memory_estimate
 from ..models.unet import SegmentationNet
-from ..ops.size import object_size
+from ..project.sizes import object_size_of
 from . import memory
 from .advice import advice, typical_size
 from .config import FineTuneConfig, PretrainConfig
 from .dataset import Dataset
 from .device import resolve
-from .memory import Fit, fitting_crops, gib
+from .memory import CROPS, Fit, fitting_crops, gib
 
 __all__ = ["forecast", "sizes_of", "within_memory"]
 
@@ -89,7 +89,7 @@ def sizes_of(data: Dataset) -> list[float]:
     """Sizes that were said, and the size of each mask's thickest object."""
     sizes = [float(size) for item in data.items for size in item.objects[:, 0]]
     return sizes + [
-        float(object_size(item.mask[None, None]))
+        object_size_of(item.mask.numpy())
         for item in data.items
         if item.mask is not None and not len(item.objects) and bool(item.mask.any())
     ]
@@ -100,8 +100,10 @@ def _memory(patch: int, shape: list[int], crops: int, fit: Fit, channels: int) -
     unet = memory_estimate("small", [min(fit.side, side) for side in shape], -(-crops // fit.parts), channels)
     text = f"A training step takes about {gib(fit.bytes)} of memory; {gib(fit.free)} are free"
     text += f" (U-Net, model small: {gib(unet)})."
-    if min(patch, *shape) > fit.side or max(min(patch, side) for side in shape) > fit.side:
-        text += f" So that it fits, crops are {fit.side} px wide instead of {min(patch, max(shape))}."
+    widest = max(min(patch, side) for side in shape)
+    if fit.side < widest:
+        why = "With this network," if fit.side == CROPS[0] else "So that it fits,"
+        text += f" {why} crops are {fit.side} px wide instead of {widest}."
     if fit.parts > 1:
         text += f" Each step is taken in {fit.parts} parts."
     return text

@@ -13,11 +13,11 @@ import torch
 
 from ..errors import SegsizeError
 
-__all__ = ["Estimate", "Fit", "fitting_crops", "fitting_images", "fitting_tile", "free_bytes", "gib"]
+__all__ = ["CROPS", "Estimate", "Fit", "fitting_crops", "fitting_images", "fitting_tile", "free_bytes", "gib"]
 
 Estimate = Callable[..., int]  # (sides, batch, training=...) to bytes
 
-CROPS = (128, 96, 64)
+CROPS = (128, 96, 64)  # px; none larger: a step on a CPU would take too long
 SMALLEST = 32  # px: below, a crop is all border
 _TRAINING, _PREDICTION = 0.5, 0.25  # shares of the free memory: the window needs some too
 
