@@ -21,6 +21,8 @@ def main() -> None:
         ("epoch.py", hippocampus),
         ("hippocampus.py", hippocampus, "--out", "hippocampus.jsonl"),
         ("hippocampus.py", "hippocampus.jsonl", "--table"),
+        ("kiunet.py", sys.argv[1], "--out", "kiunet.jsonl"),
+        ("kiunet.py", "kiunet.jsonl", "--table"),
     ):
         print(f"\n## {script}\n", flush=True)
         subprocess.run([sys.executable, str(HERE / script), *arguments], check=True)
