@@ -162,7 +162,9 @@ class ContourDrawing:
                 edge_width=self._width(base), **like(base),
             )  # fmt: skip
             self._shelf.put(ROLE, layer)
-        elif not np.array_equal(layer.data, data):  # a click changes points only, and drawing is dear
+        elif layer.data.shape == data.shape:
+            _move(layer, data)
+        else:
             layer.data = data
         if len(data) and not np.array_equal(layer.edge_color, colours):
             layer.edge_color = colours
@@ -180,6 +182,13 @@ class ContourDrawing:
             width = self._width(layer)
             if abs(np.log(width / layer.edge_width)) > 0.2:
                 layer.edge_width = width
+
+
+def _move(layer: Vectors, data: NDArray[np.float64]) -> None:
+    """Draw as many vectors elsewhere, without the picture in the layer list: it takes as long as the rest."""
+    if not np.array_equal(layer.data, data):  # a click changes points only, and drawing is dear
+        layer.data[...] = data
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
 
 
 def truth_edges(mask: NDArray[Any], window: tuple[slice, slice] | None = None) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel
 from napari_segsize.engine.events import Ended
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets import contour_page, contour_runs, runs
+from napari_segsize.widgets.contour_drawing import Wanted
 from napari_segsize.widgets.contour_page import ContourPage
 from napari_segsize.widgets.contour_shapes import outline_of_shape
 from napari_segsize.widgets.controller import Controller
@@ -695,6 +696,19 @@ def test_layers_with_nothing_to_show_are_made_one_after_the_other(page, qtbot):
     assert [role for role, _ in made] == ["extreme points", *roles]
     assert len({turn for _, turn in made}) == len(made)
     assert page.layers.viewer.layers.selection.active is points(page)
+
+
+def test_a_step_that_is_played_is_drawn_without_a_new_picture_in_the_layer_list(page):
+    name = four(page)
+    layer, meant = layer_of(page, "evolving contours"), board(page).find(name)
+    before, drawn, pictures = layer.data.copy(), [], []
+    layer.events.set_data.connect(lambda: drawn.append(layer.data.copy()))
+    layer.events.thumbnail.connect(lambda: pictures.append(1))
+    page.layers.contours.wanted = Wanted(playing={name: 0})
+    page.layers.show_contours(board(page), page.controller.state.annotation)
+    assert not np.array_equal(drawn[-1], before)
+    assert np.allclose(drawn[-1][:, 0], meant.steps[0])
+    assert not pictures
 
 
 def test_all_sizes_are_offered_with_their_number(page, engine):
