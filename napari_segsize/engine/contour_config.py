@@ -30,6 +30,12 @@ class EvolveConfig:
     smoothing: int = option(
         1, "how often each step of the classical contour is smoothed; 0 to 4", min=0, max=10, advanced=True
     )
+    snake_follows: str = option(
+        "image",
+        "what the classical contour follows: edges of the image, or those of the project's edge network",
+        choices=("image", "edges"),
+        advanced=True,
+    )
     levelset_steps: int = option(
         5, "steps of the level set; it was trained with 5", min=1, max=50, advanced=True
     )

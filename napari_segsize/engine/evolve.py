@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..errors import SegsizeError
 from ..models.contour import ContourNet
+from ..models.edges import EdgeNet
 from ..models.levelset import WINDOW, LevelSetNet
 from ..ops.levelset import check_step
 from ..ops.outline import area, resample
@@ -25,6 +26,7 @@ from .contour_config import EvolveConfig
 from .contour_field import evolve_prompts
 from .dataset import normalised
 from .device import resolve
+from .edge_stages import current_edge_network, edges_of_plane
 from .events import ContourDone, ContourFailed, ContourStep
 from .levelset_field import evolve_levelset_prompts
 from .levelset_outlines import levelset_done
@@ -65,11 +67,15 @@ class Evolver:
     def __init__(self, project: Project, config: EvolveConfig | None = None) -> None:
         self.project, self.config = project, config or EvolveConfig()
         self._images: dict[PlaneRef, Tensor] = {}
+        self._edge_maps: dict[PlaneRef, Tensor] = {}
         self.network: ContourNet | LevelSetNet | None = None
+        self.edge_network: EdgeNet | None = None
         if self.config.engine == "network":
             self.network = _network(project, self.config.model).to(resolve(self.config.device))
         elif self.config.engine == "levelset":
             self.network = _levelset_network(self.config).to(resolve(self.config.device))
+        elif self.config.snake_follows == "edges":
+            self.edge_network = current_edge_network(project, self.config.device)
 
     def many(self, prompts: Sequence[Prompt]) -> Generator[Result, None, None]:
         """Outline objects; those of one plane go through the network together.
@@ -133,11 +139,22 @@ class Evolver:
             list(
                 snake(
                     image, prompt, steps=config.snake_steps, smoothing=config.smoothing,
-                    vertices=config.vertices,
+                    vertices=config.vertices, edges=self._edges(prompt.plane),
                 )
             )
         )  # fmt: skip
         return _done(prompt, contours, "snake", time.perf_counter() - begun)
+
+    def _edges(self, plane: PlaneRef) -> Tensor | None:
+        """What the edge network sees of the plane, if the snake is to follow it; the last few are kept."""
+        if self.edge_network is None:
+            return None
+        if plane not in self._edge_maps:
+            while len(self._edge_maps) >= 4:
+                del self._edge_maps[next(iter(self._edge_maps))]
+            found = edges_of_plane(self.project, plane, self.edge_network, thinned=False)
+            self._edge_maps[plane] = torch.from_numpy(found)
+        return self._edge_maps[plane]
 
     def _image(self, plane: PlaneRef) -> Tensor:
         """The plane's pixels, each channel brought to mean 0 and deviation 1; the last few are kept."""

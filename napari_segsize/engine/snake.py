@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from skimage.segmentation import inverse_gaussian_gradient, morphological_geodesic_active_contour
 from torch import Tensor
 
@@ -28,11 +29,18 @@ SNAKE_SIDE = 96
 """Side of the region in which the contour moves: a pixel there is a step."""
 
 _EDGE_ALPHA, _EDGE_SIGMA = 200.0, 1.5
+_NO_EDGE = 0.01  # probabilities that differ less show no edge
 _CYCLE = 2  # scikit-image alternates two smoothing operators; a whole cycle keeps it even
 
 
 def snake(
-    image: Tensor, prompt: Prompt, *, steps: int = 40, smoothing: int = 1, vertices: int = 32
+    image: Tensor,
+    prompt: Prompt,
+    *,
+    steps: int = 40,
+    smoothing: int = 1,
+    vertices: int = 32,
+    edges: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Let a contour shrink and bend onto the edges around it.
 
@@ -47,6 +55,9 @@ def snake(
         How often each step is smoothed: more gives rounder contours, 0 none. 0 to 4.
     vertices : int
         Of the contours that come out.
+    edges : (H, W) float Tensor, optional
+        Probabilities of edges, to follow instead of the image's gradient; an edge network sees fewer false
+        ones. Where there is none near the object, the image is followed.
 
     Yields
     ------
@@ -60,11 +71,13 @@ def snake(
     yield start[0]
     inside = rois.inside(start, SNAKE_SIDE)
     mask = (polygon_mask(inside, (SNAKE_SIDE, SNAKE_SIDE))[0, 0] > 0.5).numpy()
-    edges = _edges(cut_rois(in_three_channels(image), rois, SNAKE_SIDE)[0])
+    speed = None if edges is None else _speed_on_edges(cut_rois(edges[None].float(), rois, SNAKE_SIDE)[0, 0])
+    if speed is None:
+        speed = _edges(cut_rois(in_three_channels(image), rois, SNAKE_SIDE)[0])
     box = _box(prompt, rois)
     for _ in range(steps):
         moved = morphological_geodesic_active_contour(  # type: ignore[no-untyped-call]
-            edges, _CYCLE, init_level_set=mask, smoothing=smoothing, threshold="auto", balloon=0
+            speed, _CYCLE, init_level_set=mask, smoothing=smoothing, threshold="auto", balloon=0
         ).astype(bool)
         moved &= box
         if not moved.any():
@@ -86,6 +99,15 @@ def _edges(region: Tensor) -> NDArray[np.float64]:
         grey, alpha=_EDGE_ALPHA, sigma=_EDGE_SIGMA
     )
     return edges
+
+
+def _speed_on_edges(region: Tensor) -> NDArray[np.float64] | None:
+    """Small on the edges of a map, which are blurred so that they are felt from afar; None without any."""
+    found: NDArray[np.float64] = gaussian_filter(region.to(torch.float64).numpy(), _EDGE_SIGMA)
+    most = float(found.max())
+    if not most - float(found.min()) > _NO_EDGE:
+        return None
+    return np.asarray(1 / np.sqrt(1 + _EDGE_ALPHA * np.clip(found / most, 0, 1)))
 
 
 def _box(prompt: Prompt, rois: Rois) -> NDArray[np.bool_]:
