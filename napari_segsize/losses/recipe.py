@@ -270,7 +270,7 @@ PRESETS: dict[str, Preset] = {
         "Ragged or hasty masks: short outlines are preferred, so single pixels are not followed.",
     ),
     "topology matters": Preset(
-        "cross-entropy + dice + 0.01*topology(patch=64, least=0.05)@delay=10",
+        "cross-entropy + dice + 0.1*topology(patch=64, least=0.05)@delay=5",
         "When the numbers of parts and holes must be right: comes late, weighs little, takes its time.",
     ),
     "few masks + sizes": Preset(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["LossMenu", "first_weight", "hindrance", "losses"]
 
 _BESIDE = {
-    "boundary": 0.01, "topology": 0.01, "cldice": 0.5, "active_contour": 0.1, "chan_vese": 0.1,
+    "boundary": 0.01, "topology": 0.1, "cldice": 0.5, "active_contour": 0.1, "chan_vese": 0.1,
     "hausdorff": 0.01, "one_sided_hausdorff": 0.01, "hausdorff_erosion": 0.01, "hausdorff_convolution": 0.001,
 }  # fmt: skip
 """Weights beside cross-entropy and Dice, where 1 would drown these."""
