@@ -64,10 +64,11 @@ _HIDDEN = {
 """Options that are no matter for one plane, or are made for training."""
 _RARE = {"border", "smooth", "spacing", "temperature", "inside", "outside", "least", "offset", "dimensions"}
 _KNOWN_NEEDS = {"mask", "size", "centre", "area", "extents", "image"}
-_ENTRY = re.compile(r"^(?P<names>[\w, ]+) : (?P<type>.+)$")
+_ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*)(?: : (?P<type>.+))?$")
+_SAME = re.compile(r"^As for (\w+)\.$")
 _MARKUP = (
     (re.compile(r"``?([^`]+)``?"), r"\1"),
-    (re.compile(r"\*\*"), ""),
+    (re.compile(r"\*+"), ""),
     (re.compile(r"\[\d\]_"), "the paper"),
 )
 _START = {("size", "samples"): 16}
@@ -165,12 +166,17 @@ def _reason(info: LossInfo) -> str:
 
 
 def _options(loss: str, function: Callable[..., Any]) -> tuple[LossOption, ...]:
+    from .. import losses
+
     said = _documented(inspect.getdoc(function) or "")
     found = []
     for name, each in inspect.signature(function).parameters.items():
         if each.kind is not each.KEYWORD_ONLY or name in _HIDDEN:
             continue
         written, text = said.get(name, ("", ""))
+        if (other := _SAME.match(text)) is not None:
+            there = inspect.getdoc(getattr(losses, other[1], None)) or ""
+            written, text = _documented(there).get(name, (written, text))
         default = _START.get((loss, name), each.default)
         option = _option(name, default, str(each.annotation), written, text)
         if option is not None:
@@ -218,7 +224,7 @@ def _documented(docstring: str) -> dict[str, tuple[str, str]]:
         if entry:
             lines = []
             for name in entry["names"].split(","):
-                found[name.strip()] = (entry["type"], lines)
+                found[name.strip()] = (entry["type"] or "", lines)
         elif line.strip():
             lines.append(line.strip())
     return {name: (kind, _plain(" ".join(text))) for name, (kind, text) in found.items()}

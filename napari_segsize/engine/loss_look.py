@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..losses.microscope import Kind, LossView, Slope
 
-__all__ = ["MOST_PIXELS", "LossRequest", "look_at_loss", "looks_at_loss"]
+__all__ = ["MOST_PIXELS", "LossRequest", "look_at_loss", "looks_at_loss", "warm_up"]
 
 MOST_PIXELS = 1 << 20
 """Of a plane: the slowest losses take a second for so many."""
@@ -83,6 +83,18 @@ def looks_at_loss(request: LossRequest) -> Iterator[LossView | str]:
         yield look_at_loss(request)
     except ValueError as error:
         yield str(error)
+
+
+def warm_up() -> Iterator[str]:
+    """Compile what losses run on (distances, centre lines, dots of a diagram), one a step; seconds, once.
+
+    The machine code is kept on disk. Yields the loss that is quick from now on.
+    """
+    square = np.zeros((8, 8), np.uint8)
+    square[2:6, 2:6] = 1
+    for name in _COMPILED:
+        look_at_loss(LossRequest(name=name, prediction=square, target=square))
+        yield name
 
 
 def _shares(request: LossRequest, notices: list[str]) -> NDArray[Any]:
@@ -161,6 +173,8 @@ def _said_by(mask: NDArray[np.bool_], need: str, notices: list[str]) -> Any:
     return extreme_points(tensor)[0, 0].double().numpy()
 
 
+_COMPILED = ("boundary", "cldice", "topology", "size")
+"""One loss for each set of kernels, the quickest to compile first."""
 _WORDS = {"centre": "centre", "extents": "box"}
 
 

@@ -34,6 +34,7 @@ __all__ = ["LossInspector"]
 _PERIOD_MS = 100  # at most ten looks a second
 _LONGEST_MS = 600
 _FIRST = "dice"
+_COMPILING = "Losses are being compiled in the background, once: the first look may take some seconds."
 
 
 class LossInspector(LossSight):
@@ -134,8 +135,9 @@ class LossInspector(LossSight):
         events, on_event = cast("Any", cataloguing()), cast("Callable[[Any], None]", self._on_catalogue)
         self._loading = launch_quietly(events, on_event, self._on_loaded)
 
-    def _on_catalogue(self, entries: tuple[LossEntry, ...]) -> None:
-        self.loss.offer(entries, _FIRST)
+    def _on_catalogue(self, told: tuple[LossEntry, ...] | str) -> None:
+        if not isinstance(told, str):
+            self.loss.offer(told, _FIRST)
 
     def _on_loaded(self, error: BaseException | None) -> None:
         self._loading = None
@@ -174,7 +176,7 @@ class LossInspector(LossSight):
             self.say_nothing(asked)
         else:
             if self._seen is None and not self.microscope.busy:
-                self.say("…", "", "")
+                self.say("…", "", "" if self._loading is None else _COMPILING)
             self.microscope.look(asked)
 
     def _asked(self, entry: LossEntry) -> Asked | str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_segsize.engine.loss_catalogue import LossEntry, catalogue
-from napari_segsize.engine.loss_look import LossRequest, looks_at_loss
+from napari_segsize.engine.loss_look import LossRequest, looks_at_loss, warm_up
 
 if TYPE_CHECKING:
     from napari_segsize.losses.microscope import LossView
@@ -41,6 +41,7 @@ def looking(asked: Asked, _stopped: Flag) -> Generator[Seen, None, None]:
         yield Seen(asked=asked, view=view)
 
 
-def cataloguing() -> Generator[tuple[LossEntry, ...], None, None]:
-    """Load the catalogue, and torch with it; in the background."""
+def cataloguing() -> Generator[tuple[LossEntry, ...] | str, None, None]:
+    """Load the catalogue, and torch with it; then compile what losses run on, and name what is ready."""
     yield catalogue()
+    yield from warm_up()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_segsize.engine.loss_catalogue import catalogue
-from napari_segsize.engine.loss_look import LossRequest, look_at_loss, looks_at_loss
+from napari_segsize.engine.loss_look import LossRequest, look_at_loss, looks_at_loss, warm_up
 from napari_segsize.losses import LOSSES
 from napari_segsize.losses.microscope import microscope
 
@@ -123,3 +123,17 @@ def test_what_cannot_be_looked_at_is_one_sentence(name, change, words, probs, ta
     (said,) = looks_at_loss(LossRequest(name=name, **request))
     assert isinstance(said, str)
     assert words in said
+
+
+def test_warming_up_compiles_every_kernel():
+    from napari_segsize.ops import _skeleton_kernels, _topology_kernels
+
+    assert list(warm_up()) == ["boundary", "cldice", "topology", "size"]
+    for kernel in (
+        _skeleton_kernels.erode,
+        _skeleton_kernels.dilate_backward,
+        _skeleton_kernels.thickness,
+        _topology_kernels.part_pairs,
+        _topology_kernels.hole_pairs,
+    ):
+        assert kernel.signatures

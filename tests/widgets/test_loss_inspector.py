@@ -70,7 +70,7 @@ def page(make_napari_viewer, qtbot, tmp_path):
     qtbot.waitUntil(page.loss.isEnabled, timeout=PATIENCE)
     yield page
     page.hide()
-    qtbot.waitUntil(lambda: not page.microscope.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not page.microscope.busy and page._loading is None, timeout=PATIENCE)
     controller.state_changed.disconnect()
     controller.dispose()
     layers.close()
