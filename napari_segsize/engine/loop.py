@@ -35,6 +35,9 @@ __all__ = ["Outcome", "Run", "fit"]
 
 Score = Callable[[nn.Module], Generator[Event, None, dict[str, float]]]
 _PREVIEW_SECONDS = 0.5
+_PREVIEW_REST = (
+    5.0  # times a preview's own duration: a slow network spends a fifth of its time on them at most
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,7 +135,8 @@ def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Gen
     ----------
     run : Run
     preview : callable, optional
-        Makes a `Preview` of the run's candidate network, or None; asked at most twice a second.
+        Makes a `Preview` of the run's candidate network, or None; asked at most twice a second, and less
+        often when it takes long.
 
     Raises
     ------
@@ -141,7 +145,7 @@ def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Gen
     """
     steps, every, patience = run.config.steps, run.config.validate_every, run.config.patience
     begun, first = time.monotonic(), run.step
-    shown = 0.0
+    due_again = 0.0
     try:
         while True:
             due = run.step == steps or (run.step % every == 0 and (run.step > 0 or run.look_first))
@@ -159,9 +163,10 @@ def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Gen
                 seconds_left=taken * (steps - run.step),
                 memory_mb=memory_mb(run.fabric.device),
             )
-            if preview is not None and time.monotonic() - shown > _PREVIEW_SECONDS:
-                shown = time.monotonic()
-                if (picture := preview(run)) is not None:
+            if preview is not None and (asked := time.monotonic()) > due_again:
+                picture = preview(run)
+                due_again = asked + max(_PREVIEW_SECONDS, _PREVIEW_REST * (time.monotonic() - asked))
+                if picture is not None:
                     yield picture
     finally:
         if run.spoiled:

@@ -275,3 +275,19 @@ def test_previews_come_at_most_twice_a_second(tmp_path: Path, monkeypatch: pytes
     for _ in fit(run, lambda _run: asked.append(1)):
         pass
     assert 0 < len(asked) < run.step
+
+
+def test_slow_previews_leave_most_of_the_time_to_training(tmp_path: Path, monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    run = make(tmp_path, "pretrain")
+
+    def preview(_run: object) -> None:
+        clock[0] += 10.0
+
+    spent = []
+    for event in fit(run, preview):
+        if isinstance(event, StepDone):
+            spent.append(clock[0])
+            clock[0] += 5.0  # a step
+    assert 0 < clock[0] - 5.0 * len(spent) <= 10.0 + clock[0] / 5
