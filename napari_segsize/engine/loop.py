@@ -35,9 +35,7 @@ __all__ = ["Outcome", "Run", "fit"]
 
 Score = Callable[[nn.Module], Generator[Event, None, dict[str, float]]]
 _PREVIEW_SECONDS = 0.5
-_PREVIEW_REST = (
-    5.0  # times a preview's own duration: a slow network spends a fifth of its time on them at most
-)
+_PREVIEW_REST = 5.0  # durations of a preview until the next: a slow network must also learn
 
 
 @dataclass(frozen=True, slots=True, eq=False)
