@@ -174,9 +174,9 @@ def _options(loss: str, function: Callable[..., Any]) -> tuple[LossOption, ...]:
         if each.kind is not each.KEYWORD_ONLY or name in _HIDDEN:
             continue
         written, text = said.get(name, ("", ""))
-        if (other := _SAME.match(text)) is not None:
+        while (other := _SAME.match(text)) is not None:
             there = inspect.getdoc(getattr(losses, other[1], None)) or ""
-            written, text = _documented(there).get(name, (written, text))
+            written, text = _documented(there).get(name, ("", ""))
         default = _START.get((loss, name), each.default)
         option = _option(name, default, str(each.annotation), written, text)
         if option is not None:
