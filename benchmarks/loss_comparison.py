@@ -41,6 +41,7 @@ BESIDE = (
     "hausdorff_erosion", "hausdorff_convolution", "active_contour", "cldice", "topology",
 )  # fmt: skip
 RUNS = ("bce", "dice", *(f"dice + {name}" for name in BESIDE))
+SEEDS = range(100)
 FIGURES = ("dice", "hd95", "boundary_f", "cldice", "betti")
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -233,14 +234,14 @@ def table(file: Path) -> None:
         here = [line for line in every if line["set"] == name]
         if not here:
             continue
-        seeds = sorted({line["seed"] for line in here})
         found = {(line["loss"], line["seed"]): line for line in here}
-        print(f"\n{name}, {len(seeds)} seeds\n")
+        whole = [seed for seed in SEEDS if all((run, seed) in found for run in ("start", *RUNS))]
+        print(f"\n{name}, seeds {', '.join(map(str, whole)) or 'none yet'}\n")
         print("| loss | Dice | HD95, px | BoundF | clDice | Betti error | step |")
         print("|---|---|---|---|---|---|---|")
         for run in ("start", *RUNS):
-            if all((run, seed) in found for seed in seeds):
-                print(f"| {run} | {' | '.join(cells(found, run, seeds))} |")
+            if whole:
+                print(f"| {run} | {' | '.join(cells(found, run, whole))} |")
 
 
 def cells(found: dict[tuple[str, int], dict[str, float]], run: str, seeds: Sequence[int]) -> Iterator[str]:
