@@ -22,6 +22,7 @@ from napari_segsize.widgets.contour_points import Handle
 from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.contour_state import Board, Outline, hint
 from napari_segsize.widgets.job import launch_quietly
+from napari_segsize.widgets.save_dialog import file_to_write
 
 if TYPE_CHECKING:
     from napari_segsize.project.annotation import PlaneAnnotation, PlaneRef, Ring
@@ -35,10 +36,10 @@ FRAME_MS = 100  # at most ten pictures a second
 _FRAMES = 6  # of an evolution that has just arrived
 _MOST_PLAYED = 200  # arrivals at a time; of more, only the result is shown
 
-_FILES = (
-    "GeoJSON for QuPath (*.geojson);;COCO (*.json);;ImageJ ROIs (*.zip);;"
-    "Label image, int32 (*.tif);;Table (*.csv)"
-)
+_TYPES = {
+    "GeoJSON for QuPath": ".geojson", "COCO": ".json", "ImageJ ROIs": ".zip", "Label image, int32": ".tif",
+    "Table": ".csv",
+}  # fmt: skip
 _READ = "Contours (*.geojson *.json *.zip *.roi *.tif *.tiff *.png *.csv);;All files (*)"
 
 
@@ -54,6 +55,8 @@ class ContourPage(ContourControls):
         self._known: dict[str, Any] = {}
         self._passing: dict[str, int] = {}  # what the user plays
         self._ready = False
+        self._exchange: Path | None = None  # where files were last read from or written to
+        self._type = ""  # of the last file that was written
         self._frames = QTimer(self)
         self._frames.setInterval(FRAME_MS)
         self._frames.timeout.connect(self._on_frame)
@@ -272,15 +275,23 @@ class ContourPage(ContourControls):
     def _on_export(self) -> None:
         image = self._controller.state.image
         name = "contours" if image is None else Path(image.name).stem
-        file, chosen = QFileDialog.getSaveFileName(self, "Export the contours", f"{name}.geojson", _FILES)
-        if file:
-            ending = chosen.partition("*")[2].rstrip(")")
-            self._verb.export(file if Path(file).suffix else file + ending)
+        chosen = file_to_write(
+            self, "Export the contours", self._files() / name, _TYPES, type_chosen=self._type
+        )
+        if chosen is not None:
+            file, self._type = chosen
+            self._exchange = file.parent
+            self._verb.export(file)
 
     def _on_import(self) -> None:
-        file, _ = QFileDialog.getOpenFileName(self, "Import contours", "", _READ)
+        file, _ = QFileDialog.getOpenFileName(self, "Import contours", str(self._files()), _READ)
         if file:
+            self._exchange = Path(file).parent
             self._verb.import_from(file)
+
+    def _files(self) -> Path:
+        """Return the folder that files were last read from or written to; at first, that of the project."""
+        return self._exchange or self._controller.state.folder or Path()
 
     # --- what the user does on the image ------------------------------------------------------------------
 

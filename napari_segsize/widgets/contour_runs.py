@@ -26,9 +26,13 @@ class Unfinished:
 
 
 def getting_ready() -> Generator[None, None, None]:
-    """Import what makes contours, so that the first one does not wait for it."""
-    from napari_segsize.engine import evolve  # noqa: F401  the import is the work
+    """Import and compile what makes contours, so that the first one does not wait for it."""
+    import torch
 
+    from napari_segsize.engine import evolve  # noqa: F401  the import is the work
+    from napari_segsize.ops import polygon
+
+    polygon.polygon_mask(torch.tensor([[[1.0, 1.0], [1.0, 6.0], [6.0, 3.0]]]), (8, 8))
     yield from ()
 
 

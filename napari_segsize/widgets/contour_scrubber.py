@@ -8,7 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QStyle, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_segsize.project.annotation import object_size_of
 from napari_segsize.project.outlines import mask_of
@@ -27,6 +27,8 @@ _LARGEST = 192  # px: larger objects are measured at a smaller scale
 _GREY = "#909090"
 _CURVES = {"area": ("area", "#E69F00"), "size": ("size", "#56B4E9"), "iou": ("IoU", "#009E73")}
 
+_PLAY, _PAUSE = "▶", "❚❚"
+
 
 class Scrubber(QWidget):
     """Buttons and slider over the steps 0..T of the selected object."""
@@ -43,10 +45,9 @@ class Scrubber(QWidget):
         self.slider.setMinimumWidth(60)
         self.label = QLabel()
         self.label.setMinimumWidth(self.label.fontMetrics().horizontalAdvance("step 00 of 00"))
-        standard = QStyle.StandardPixmap
-        self.back = self._button(standard.SP_MediaSeekBackward, "One step back", self._on_back)
-        self.play = self._button(standard.SP_MediaPlay, "Play, pause", self.toggle)
-        self.forward = self._button(standard.SP_MediaSeekForward, "One step on", self._on_forward)
+        self.back = self._button("back", "|◀", "One step back", self._on_back)
+        self.play = self._button("play", _PLAY, "Play, pause", self.toggle)
+        self.forward = self._button("forward", "▶|", "One step on", self._on_forward)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for each in (self.back, self.play, self.forward):
@@ -95,22 +96,17 @@ class Scrubber(QWidget):
         self._timer.stop()
         self._look()
 
-    def _button(self, icon: QStyle.StandardPixmap, tip: str, slot: Callable[[], object]) -> QToolButton:
+    def _button(self, name: str, text: str, tip: str, slot: Callable[[], object]) -> QToolButton:
         button = QToolButton()
-        style = self.style()
-        if style is not None:
-            button.setIcon(style.standardIcon(icon))
-        button.setToolTip(tip)
+        button.setObjectName(name)
+        button.setText(text)  # Qt's own pictures are black, on napari's black
+        button.setToolTip(f"<p>{tip}</p>")
         button.setAutoRaise(True)
         button.clicked.connect(lambda _checked=False: slot())
         return button
 
     def _look(self) -> None:
-        style = self.style()
-        if style is not None:
-            pixmap = QStyle.StandardPixmap
-            icon = pixmap.SP_MediaPause if self.playing else pixmap.SP_MediaPlay
-            self.play.setIcon(style.standardIcon(icon))
+        self.play.setText(_PAUSE if self.playing else _PLAY)
 
     def _on_back(self) -> None:
         self.stop()

@@ -650,22 +650,26 @@ def test_export_and_import(page, tmp_path, monkeypatch):
     four(page)
     page.buttons["accept"].click()
     file = tmp_path / "out.geojson"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(file), "GeoJSON (*.geojson)"))
+    proposed = []
+    monkeypatch.setattr(
+        contour_page, "file_to_write", lambda *a, **k: proposed.append(a[2]) or (file, "GeoJSON for QuPath")
+    )
     page.buttons["export"].click()
     assert file.exists()
     assert "Wrote 1 contour" in page.controller.state.message
+    assert proposed == [page.controller.state.folder / "flat"]
     before = layer_of(page, "objects").data.copy()
     page.controller.contours.reject(board(page).objects[0].object)
     assert not layer_of(page, "objects").data.any()
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(file), ""))
+    begun = []
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: begun.append(a[2]) or (str(file), ""))
     page.buttons["import"].click()
+    assert begun == [str(tmp_path)]  # where the last file went
     assert np.array_equal(layer_of(page, "objects").data > 0, before > 0)
 
 
 def test_exporting_nothing_says_so(page, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        QFileDialog, "getSaveFileName", lambda *a, **k: (str(tmp_path / "a"), "COCO (*.json)")
-    )
+    monkeypatch.setattr(contour_page, "file_to_write", lambda *a, **k: (tmp_path / "a.json", "COCO"))
     page.buttons["export"].click()
     assert "no accepted contours" in page.controller.state.error
 

@@ -130,3 +130,12 @@ def test_a_stopped_training_of_contours_is_found_beside_one_of_pixels(annotated)
     (ready,) = runs.looking(annotated)
     assert ready.resumable is None
     assert ready.resumable_contours == runs.Resume(stage="contour", step=2, steps=3)
+
+
+def test_getting_ready_renders_a_polygon_so_that_the_first_contour_does_not_wait(monkeypatch):
+    from napari_segsize.ops import polygon
+
+    rendered, render = [], polygon.polygon_mask
+    monkeypatch.setattr(polygon, "polygon_mask", lambda *a, **k: rendered.append(render(*a, **k)))
+    assert list(contour_runs.getting_ready()) == []
+    assert float(rendered[0].sum()) == pytest.approx(12.5)
