@@ -36,6 +36,7 @@ __all__ = ["PARTS", "LossBox", "LossControls"]
 PARTS = {
     "gradient": ("Gradient", "How the loss grows with each pixel: descending goes the other way."),
     "disks": ("Costliest disk of each radius", "Where a disk of each radius finds the largest error."),
+    "normals": ("Normals of the true edge", "Along these strokes, only the highest pixel may stay."),
     "marks": ("Centres", "White cross: the true centre. Pink x: that of the probabilities."),
     "pixels": (
         "Critical pixels",

@@ -8,7 +8,7 @@ import pyqtgraph as pg
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_segsize.widgets.loss_layers import UNWANTED, WANTED
+from napari_segsize.widgets.loss_points import UNWANTED, WANTED
 from napari_segsize.widgets.sentence import Sentence
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the loss microscope draws on an image: the gradient, maps, disks, centres and critical pixels."""
+"""What the loss microscope draws on an image: the gradient and maps, with what lies on them; clicks."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segsize.widgets.contour_points import camera_of, pixel_on_screen
+from napari_segsize.widgets.loss_points import LossPoints
 from napari_segsize.widgets.overlays import SEEN_THROUGH, lifted, limit_of
-from napari_segsize.widgets.placement import like, place
+from napari_segsize.widgets.placement import place
 from napari_segsize.widgets.shelf import Shelf
 
 if TYPE_CHECKING:
-    from napari.layers import Layer, Points
+    from napari.layers import Layer
 
     from napari_segsize.losses.microscope import LossView
     from napari_segsize.losses.picture import Dot
 
-__all__ = ["UNWANTED", "WANTED", "LossLayers", "costliest", "is_signed", "short_name"]
+__all__ = ["LossLayers", "costliest", "is_signed", "short_name"]
 
-WANTED, UNWANTED = "#009e73", "#d55e00"  # green and orange: told apart by everybody
 _MOST_DOTS, _FAINT = 400, 0.01  # the latter of persistence
-_DISK, _TRUE, _SOFT, _CHOSEN = "#4cc9f0", "#ffffff", "#ff5da2", "#ffffff"
+_STROKES = ("disks", "normals")  # what is no centre among marks
 _ERRORS = ("ghosts", "misses")  # above other maps: they are what one looks for
 _ROUNDING = 1e-3  # of its largest value: what a map may go below 0 without being signed
 _CLICK_PX, _DRAG_PX = 10.0, 4.0  # on the screen
-_ON_SCREEN = (7, 18)  # how large a critical pixel is drawn, at least and at most
 _SEEN_PX = 5.0  # on the screen: how large a pixel is made that a dot leads to
 _HUES = {
     "ghosts": (0.84, 0.37, 0.0),
@@ -54,6 +53,7 @@ class LossLayers:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
+        self._points = LossPoints(shelf)
         self._rows: list[int] = []  # the dot of each critical pixel
 
     def show(
@@ -71,7 +71,7 @@ class LossLayers:
         Parameters
         ----------
         wanted : names
-            "gradient", "disks", "marks", "pixels", and of maps.
+            "gradient", "disks", "normals", "marks", "pixels", and of maps.
         step : int
             Of maps that have several.
         chosen : int, optional
@@ -88,16 +88,19 @@ class LossLayers:
         if "gradient" in wanted:
             keep.add("loss gradient")
             self._gradient(source, corner, view.gradient)
-        marks = {name: each for name, each in view.marks.items() if name != "disks"}
+        marks = {name: each for name, each in view.marks.items() if name not in _STROKES}
         if "disks" in wanted and "disks" in view.marks:
             keep.add("loss disks")
-            self._disks(source, corner, view.marks["disks"])
+            self._points.disks(source, corner, view.marks["disks"])
+        if "normals" in wanted and "normals" in view.marks:
+            keep.add("loss normals")
+            self._points.normals(source, corner, view.marks["normals"])
         if "marks" in wanted and marks:
             keep.add("loss marks")
-            self._marks(source, corner, marks)
+            self._points.centres(source, corner, marks)
         if "pixels" in wanted and view.dots:
             keep.add("loss pixels")
-            self._pixels(source, corner, costliest(view.dots), chosen)
+            self._rows = self._points.pixels(source, corner, costliest(view.dots), chosen)
         for role in drawn - keep:
             self._shelf.remove(role)
 
@@ -172,74 +175,6 @@ class LossLayers:
         layer.contrast_limits = limits
         place(layer, where)
 
-    def _disks(self, source: Layer, corner: Sequence[int], disks: NDArray[np.float64]) -> None:
-        sizes = 2 * disks[:, 2] + 1
-        look: dict[str, Any] = {"name": "Loss: costliest disks", "face_color": "transparent"}
-        rows = [_DISK] * len(disks)
-        self._points(
-            "loss disks", source, corner, disks[:, :2], sizes, border=rows, symbols=["disc"] * len(rows),
-            border_width=0.6, border_width_is_relative=False, **look,
-        )  # fmt: skip
-
-    def _marks(self, source: Layer, corner: Sequence[int], marks: dict[str, NDArray[np.float64]]) -> None:
-        places = [at for each in marks.values() for at in each.reshape(-1, 2)]
-        names = [name for name, each in marks.items() for _ in each.reshape(-1, 2)]
-        colours = [_TRUE if "true" in name else _SOFT for name in names]
-        symbols = ["cross" if "true" in name else "x" for name in names]
-        size = max(3.0, min(_plane_shape(source)) / 22)
-        self._points(
-            "loss marks", source, corner, np.array(places), [size] * len(names), face=colours,
-            symbols=symbols, name="Loss: centres", border_width=0,
-        )  # fmt: skip
-
-    def _pixels(
-        self, source: Layer, corner: Sequence[int], dots: tuple[Dot, ...], chosen: int | None
-    ) -> None:
-        places, symbols, faces, borders, sizes, self._rows = [], [], [], [], [], []
-        side = min(max(min(_plane_shape(source)) / 32, 1.5), 6.0)
-        for number, dot in enumerate(dots):
-            for symbol, pixel in (("disc", dot.birth_pixel), ("x", dot.death_pixel)):
-                if pixel is None:
-                    continue
-                places.append(pixel)
-                symbols.append(symbol)
-                faces.append(WANTED if dot.wanted else UNWANTED)
-                borders.append(_CHOSEN if number == chosen else faces[-1])
-                sizes.append(side * (2.2 if number == chosen else 1.0))
-                self._rows.append(number)
-        self._points(
-            "loss pixels", source, corner, np.array(places, float), sizes, face=faces, border=borders,
-            symbols=symbols, name="Loss: critical pixels", border_width=0.15, canvas_size_limits=_ON_SCREEN,
-        )  # fmt: skip
-
-    def _points(
-        self, role: str, source: Layer, corner: Sequence[int], places: NDArray[np.float64], sizes: Any, *,
-        symbols: list[str], face: list[str] | None = None, border: list[str] | None = None, **look: Any,
-    ) -> None:  # fmt: skip
-        from napari.layers import Points
-
-        lead = len(corner) - 2
-        rows = np.zeros((len(places), source.ndim))
-        rows[:, :lead] = corner[:lead]
-        rows[:, lead:] = places.reshape(-1, 2) + np.asarray(corner[lead:], float)
-        layer: Points | None = self._shelf.get(role)
-        if layer is None or layer.ndim != source.ndim:
-            layer = Points(rows, **look, **like(source))
-            self._shelf.put(role, layer, above=source)
-        else:
-            layer.selected_data = set()
-            layer.data = rows
-            place(layer, like(source))
-        if not len(rows):
-            return
-        _set(layer, "size", np.array(sizes, float))
-        if [str(each) for each in layer.symbol] != symbols:
-            layer.symbol = symbols
-        if face is not None:
-            _set(layer, "face_color", _rgba(face))
-        if border is not None:
-            _set(layer, "border_color", _rgba(border))
-
     # --- clicks -------------------------------------------------------------------------------------------
 
     def _on_press(self, viewer: Any, event: Any) -> Generator[None, None, None]:
@@ -277,22 +212,3 @@ def short_name(name: str) -> str:
 def is_signed(values: NDArray[np.float32]) -> bool:
     """Whether 0 is the middle of a map, not its beginning."""
     return bool(values.size) and float(values.min()) < -_ROUNDING * float(np.abs(values).max())
-
-
-def _plane_shape(source: Layer) -> tuple[int, ...]:
-    data = source.data[0] if source.multiscale else source.data
-    shape: tuple[int, ...] = data.shape[-3:-1] if getattr(source, "rgb", False) else data.shape[-2:]
-    return shape
-
-
-def _rgba(colours: list[str]) -> NDArray[np.float32]:
-    from napari.utils.colormaps.standardize_color import transform_color
-
-    known = {name: transform_color(name)[0] for name in set(colours)}
-    return np.array([known[name] for name in colours], np.float32)
-
-
-def _set(layer: Layer, name: str, value: NDArray[Any]) -> None:
-    """Set what differs only: every setting redraws."""
-    if not np.array_equal(getattr(layer, name), value):
-        setattr(layer, name, value)

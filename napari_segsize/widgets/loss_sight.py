@@ -31,7 +31,7 @@ class LossSight(LossControls):
         self._start: tuple[tuple[Any, ...], float] | None = None
         self._dots: tuple[Dot, ...] = ()
         self._chosen: Dot | None = None
-        self._ticked = {"gradient", "disks", "marks", "pixels"}
+        self._ticked = {"gradient", "disks", "normals", "marks", "pixels"}
         self.diagram: LossDiagram | None = None
         self.checks["gradient"].toggled.connect(self._on_ticked)
         self.step.valueChanged.connect(self._draw)
@@ -79,7 +79,8 @@ class LossSight(LossControls):
         parts = [(name, short_name(name).capitalize(), _about_map(name)) for name in view.maps]
         there = {
             "disks": "disks" in view.marks,
-            "marks": bool(set(view.marks) - {"disks"}),
+            "normals": "normals" in view.marks,
+            "marks": bool(set(view.marks) - {"disks", "normals"}),
             "pixels": bool(view.dots),
         }
         parts += [(name, *PARTS[name]) for name, is_there in there.items() if is_there]
@@ -186,6 +187,7 @@ _MAPS = {
     "distance to prediction": "How far each pixel is from the predicted outline.",
     "non-overlap": "The squared error of each pixel.",
     "residues": "What is left of the error after each erosion: choose the step below.",
+    "edges": "Edge pixels of the target.",
     "length": "Outline of the prediction: what the loss shortens.",
     "region": "Area on the wrong side of the outline.",
     "skeleton of the prediction": "The soft centre line of the prediction.",

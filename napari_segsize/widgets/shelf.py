@@ -18,11 +18,11 @@ KEY = "napari-segsize"
 """The metadata entry that makes a layer ours; its value is the layer's role."""
 
 _BELOW = (
-    "image", "prediction", "objects", "mask",
+    "image", "prediction", "edges", "objects", "mask",
     "distance", "gradient", "outline", "squares", "centres",
-    "loss map", "loss error", "loss gradient", "loss disks", "loss marks", "loss pixels",
-    "level set", "curvature", "modulation", "displacement", "accepted contours", "evolving contours",
-    "stamps", "cursor", "extreme points",
+    "loss map", "loss error", "loss gradient", "loss normals", "loss disks", "loss marks", "loss pixels",
+    "level set", "curvature", "modulation", "displacement", "accepted contours", "aligned outlines",
+    "evolving contours", "stamps", "cursor", "extreme points",
 )  # fmt: skip
 """Drawing order of layers that we add, from below; the user may reorder them afterwards."""
 

@@ -354,3 +354,15 @@ def test_a_layer_that_the_user_removes_stays_away_and_all_go_with_the_page(page,
     page.show()
     seen(page, qtbot)
     assert ours(page)
+
+
+def test_normals_of_edges_are_strokes_through_edge_pixels(page, qtbot):
+    page.controller.show(PlaneRef(2, 1))
+    page.copy.click()
+    view = seen(page, qtbot, "nms")
+    strokes = page.viewer.layers["Loss: normals"]
+    middle = strokes.data[:, 0] + strokes.data[:, 1] / 2
+    assert np.allclose([strokes.data_to_world(each)[0] for each in middle], 2.0)  # mm: the slice shown
+    assert np.allclose(middle[:, 1:], view.marks["normals"][:, :2])
+    page.checks["normals"].setChecked(False)
+    assert "Loss: normals" not in page.viewer.layers
