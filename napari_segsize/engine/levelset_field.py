@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from ..losses.levelset import truncated_distance
-from ..models.levelset import Forces, LevelSetNet, evolve_levelset
+from ..models.levelset import STEP, Forces, LevelSetNet, evolve_levelset
 from ..ops.polygon import polygon_mask
 from ..ops.roi import Rois, cut_rois
 from .closeup import SIDE, in_three_channels, normalised_rois
@@ -32,7 +32,7 @@ class LevelSetEvolution:
     forces: Forces
     starts: Tensor  # (M, K, 2), image px: the contours that were asked for
     rois: Rois
-    dt: float  # of a step, px
+    dt: Tensor  # (M,), of a step, px
 
 
 @torch.no_grad()
@@ -58,7 +58,8 @@ def evolve_levelset_prompts(
     vertices : int
         Of the start contours.
     steps, dt : int and float, optional
-        T, and the length of a step as a share of the region's side; those of the network if None.
+        T, and the length of a step as a share of the region's side; those of the network if None. A drawn
+        start may be pixels off, so it is moved by the published 5/256 at least.
 
     Raises
     ------
@@ -76,9 +77,15 @@ def evolve_levelset_prompts(
     inside = rois.inside(starts, SIDE)
     inputs = prompted(images, rois.inside(points, SIDE), inside, network.prompts)
     forces = Forces.of(network(inputs.to(device)).to("cpu", torch.float32))
-    phi = _starts(forces.phi, inside, torch.tensor([bool(prompt.start) for prompt in prompts]))
+    drawn = torch.tensor([bool(prompt.start) for prompt in prompts])
+    phi = _starts(forces.phi, inside, drawn)
     states = evolve_levelset(forces, phi=phi, steps=steps, dt=dt)
-    return LevelSetEvolution(states[:, :, 0], forces, starts, rois, dt * SIDE)
+    far = max(dt, STEP)
+    if drawn.any() and far > dt:
+        own = Forces(forces.phi[drawn], forces.motion[drawn], forces.modulation[drawn])
+        states[:, drawn] = evolve_levelset(own, phi=phi[drawn], steps=steps, dt=far)
+    lengths = torch.where(drawn, far, dt) * SIDE
+    return LevelSetEvolution(states[:, :, 0], forces, starts, rois, lengths)
 
 
 def _starts(phi: Tensor, contours: Tensor, given: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ def levelset_done(
         engine="levelset",
         seconds=seconds,
         # the line moves against the motion, by one step's length where that is 1
-        field=(-found.forces.motion[index] * (found.dt * scale)).numpy(),
+        field=(-found.forces.motion[index] * (float(found.dt[index]) * scale)).numpy(),
         centre=(centre[0], centre[1]),
         scale=scale,
         notice=notice,

@@ -38,7 +38,7 @@ def evolution(*states: torch.Tensor, scale: float = 2.0) -> LevelSetEvolution:
     forces = Forces(zeros, torch.full((1, 2, SIDE, SIDE), 0.5), zeros + 0.25)
     starts = resample(torch.tensor(CLICKS)[None], 24)
     rois = Rois(torch.tensor([[40.0, 40.0]]), torch.tensor([scale]))
-    return LevelSetEvolution(torch.stack(states)[:, None], forces, starts, rois, 1.25)
+    return LevelSetEvolution(torch.stack(states)[:, None], forces, starts, rois, torch.tensor([1.25]))
 
 
 def done(*states: torch.Tensor, points=CLICKS):
@@ -141,7 +141,7 @@ def test_a_drawn_contour_is_where_the_level_set_starts(network):
     image, _ = scene()
     found = evolve_levelset_prompts(network, image, prompts("points", "start"), steps=2, dt=0.01)
     assert found.states.shape[0] == 3
-    assert found.dt == pytest.approx(0.64)
+    assert found.dt.tolist() == pytest.approx([0.64, 1.25])  # a drawn start may be pixels off
     inside = found.rois.inside(found.starts, SIDE)[1]
     assert (found.states[0, 1] > 0).sum() == pytest.approx(
         float(mask_of([inside.numpy()], (SIDE, SIDE)).sum()), abs=3
