@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ContourFlow", "how_many", "start_of"]
 
+_PROMISES = ("on its way.", "on the way.")
+
 
 @dataclass(eq=False)
 class _Look:
@@ -115,11 +117,16 @@ class ContourFlow:
             evolution.fail(event.reason)
         else:
             evolution.finish(event)
-        self._show()
+        self._show(**self._arrived())
         self._answered(prompt, evolution)
 
     def _answered(self, prompt: Prompt, evolution: Evolution) -> None:
         """Do what is to be done with an answer, once it is shown."""
+
+    def _arrived(self) -> dict[str, str]:
+        """Take back the word that a contour is on its way, once none is."""
+        promised = self._controller.state.message.endswith(_PROMISES)
+        return {"message": ""} if promised and not self._queue.pending else {}
 
     def _on_failed(self, prompts: tuple[Prompt, ...], error: BaseException) -> None:
         text = str(error).strip() or type(error).__name__

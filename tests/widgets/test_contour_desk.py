@@ -576,6 +576,18 @@ def test_outlines_that_are_not_stored_say_so(controller):
     assert controller.state.message == ("1 contour on the way: the project keeps what you accept.")
 
 
+def test_the_word_that_a_contour_is_on_its_way_goes_when_it_is_there(controller, queue_launch):
+    queue_launch.hold = True
+    clicks(controller)
+    assert controller.state.message.endswith("on its way.")
+    queue_launch.held[0].finish()
+    assert controller.state.message == ""
+    clicks(controller, OTHER)
+    controller.update(message="Something else.")
+    queue_launch.held[1].finish()
+    assert controller.state.message == "Something else."
+
+
 def test_a_search_for_what_is_owed_is_let_go_of_when_it_ends(controller, queue_launch):
     clicks(controller)
     folder = controller.state.folder
