@@ -20,14 +20,16 @@ from psygnal import Signal
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.contour_config import ContourConfig
+from napari_segsize.engine.edge_config import EdgeConfig
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Change, PlaneAnnotation, PlaneRef, SizeStamp, Split
 from napari_segsize.project.project import Project
-from napari_segsize.widgets import contour_runs, runs
+from napari_segsize.widgets import contour_runs, refine_runs, runs
 from napari_segsize.widgets.contour_desk import ContourDesk
 from napari_segsize.widgets.contour_queue import LINGER_S
 from napari_segsize.widgets.desk import Desk, Launch, RunningJob
 from napari_segsize.widgets.overview import after_annotation, overview
+from napari_segsize.widgets.refine_desk import RefineDesk
 from napari_segsize.widgets.state import State
 
 __all__ = ["Controller", "Launch", "RunningJob", "State"]
@@ -77,6 +79,7 @@ class Controller:
         self._away = False  # whether the project could not be read when it was last looked at
         self._desk = Desk(launch, self)
         self.contours = ContourDesk(beside or launch, self, linger=linger)
+        self.refining = RefineDesk(beside or launch, self)
 
     # --- the project
 
@@ -383,12 +386,21 @@ class Controller:
             )
             self._desk.begin("contour", events, keep_history=resume)
 
+    def train_edges(self, config: EdgeConfig | None = None) -> None:
+        """Teach the edge network the masks and contours of the project."""
+        with self.reporting():
+            events = refine_runs.training_edges(
+                self.opened().folder, config or EdgeConfig(), threads=self.threads
+            )
+            self._desk.begin("edges", events)
+
     def stop(self) -> None:
         """Stop the job after the step it is in; that step is kept."""
         self._desk.stop()
 
     def dispose(self) -> None:
         """Stop the job and let go of the project: the window is closing."""
+        self.refining.clear(tell=False)
         self._desk.dispose()
         self._leave()
 

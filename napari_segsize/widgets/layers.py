@@ -20,6 +20,7 @@ from napari_segsize.widgets.masks import Masks, plane_of
 from napari_segsize.widgets.overlays import INSPECTED, Overlays
 from napari_segsize.widgets.pictures import Pictures, layer_image
 from napari_segsize.widgets.placement import TRANSFORM_EVENTS, like, place
+from napari_segsize.widgets.refine_layers import RefineLayers
 from napari_segsize.widgets.shelf import Shelf, connected, role_of
 from napari_segsize.widgets.stamps import Stamps
 
@@ -91,6 +92,7 @@ class SegsizeLayers:
         self._overlays = Overlays(self._shelf)
         self.contours = ContourLayers(self._shelf)
         self.losses = LossLayers(self._shelf)
+        self.refine = RefineLayers(self._shelf)
         self.keys = Keys()
         self._slider = Later(_SLIDER_MS, self._on_slider_rested, restart=True)
         self._drawing = Later(_PREVIEW_MS, self._draw_preview)
@@ -121,6 +123,7 @@ class SegsizeLayers:
         self._slider.close()
         self._drawing.close()
         self.keys.unbind()
+        self.refine.keys.unbind()
         self._cursor.dispose()
         self.contours.dispose()
         self._shelf.dispose()

@@ -1,4 +1,4 @@
-"""The dock widget: five pages over one controller, a status line, and the clock that draws."""
+"""The dock widget: six pages over one controller, a status line, and the clock that draws."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
 from napari_segsize.widgets.reach import reachable
+from napari_segsize.widgets.refine_page import RefinePage
 from napari_segsize.widgets.state import TRAINING, State
 from napari_segsize.widgets.train_page import TrainPage, duration
 
@@ -32,11 +33,11 @@ __all__ = ["SegsizeWidget"]
 
 REDRAW_MS = 100  # drawing, not training, is what costs the window time
 POLL_MS = 1000
-TITLES = ("Project", "Annotate", "Contours", "Train", "Inspect")
+TITLES = ("Project", "Annotate", "Contours", "Refine", "Train", "Inspect")
 
 
 class SegsizeWidget(QWidget):
-    """Learn to segment from object sizes: Project, Annotate, Contours, Train, Inspect.
+    """Learn to segment from object sizes: Project, Annotate, Contours, Refine, Train, Inspect.
 
     Parameters
     ----------
@@ -51,10 +52,12 @@ class SegsizeWidget(QWidget):
         self.project_page = ProjectPage(self.controller, self.layers)
         self.annotate_page = AnnotatePage(self.controller, self.layers)
         self.contour_page = ContourPage(self.controller, self.layers)
+        self.refine_page = RefinePage(self.controller, self.layers)
         self.train_page = TrainPage(self.controller, self.layers)
         self.inspect_page = InspectPage(self.controller, self.layers)
         self.pages = (
-            self.project_page, self.annotate_page, self.contour_page, self.train_page, self.inspect_page
+            self.project_page, self.annotate_page, self.contour_page, self.refine_page, self.train_page,
+            self.inspect_page,
         )  # fmt: skip
         self._drawn = State()
         self._activity = Activity()

@@ -41,6 +41,7 @@ STAGES = {
     "pretrain": "Learning from masks",
     "finetune": "Learning from sizes",
     "contour": "Fine-tuning contours",
+    "edges": "Learning edges",
     "predict": "Segmenting",
     "evaluate": "Comparing models",
     "add": "Adding images",
