@@ -44,6 +44,8 @@ class LossRequest:
         Parameters of the loss; ``spacing=True`` stands for `spacing`.
     spacing : (float, float)
         Sides of a pixel, y and x.
+    size, centre
+        What was said without a mask: taken where the target is empty.
     """
 
     name: str
@@ -53,6 +55,8 @@ class LossRequest:
     slope: Slope = "probabilities"
     options: Mapping[str, Any] = field(default_factory=dict)
     spacing: tuple[float, float] = (1.0, 1.0)
+    size: float | None = None
+    centre: tuple[float, float] | None = None
 
 
 def look_at_loss(request: LossRequest) -> LossView:
@@ -141,6 +145,10 @@ def _target(need: str, request: LossRequest, notices: list[str]) -> Any:
         if not mask.any():
             notices.append("The target is empty here: every predicted pixel is an error.")
         return mask
+    said = {"size": request.size, "centre": request.centre}.get(need)
+    if said is not None and not mask.any():
+        notices.append(f"The {need} to learn is that of the stamp.")
+        return np.array(said)
     return _said_by(mask, need, notices)
 
 

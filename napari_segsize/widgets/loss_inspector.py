@@ -59,6 +59,8 @@ class LossInspector(LossSight):
         if before is None or (before.plane, before.preview) != (state.plane, state.preview):
             self._on_sources()
             self._on_changed()
+        elif before.annotation is not state.annotation:
+            self._on_changed()
 
     def _connect(self) -> None:
         self.loss.currentIndexChanged.connect(self._on_loss)
@@ -205,9 +207,17 @@ class LossInspector(LossSight):
             slope=cast("Any", self.slope.currentText()),
             options=self.options.values(),
             spacing=_spacing(part.layer),
+            **self._stamped(truth),
         )
         subject = (entry.name, data, truth, part.index, part.slices, request.kind, str(request.options))
         return Asked(request=request, part=part, subject=subject)
+
+    def _stamped(self, target: Layer | None) -> dict[str, Any]:
+        """The only size stamp of the plane, for a target of ours without a mask."""
+        said = None if self._state is None else self._state.annotation
+        if said is None or len(said.stamps) != 1 or target is not self._layers.masks.layer:
+            return {}
+        return {"size": said.stamps[0].size, "centre": said.stamps[0].centre}
 
     def _under(self, part: Part | str, layer: Layer) -> NDArray[Any] | str:
         """The pixels of the target under those of the prediction."""

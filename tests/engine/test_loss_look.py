@@ -69,6 +69,14 @@ def test_sizes_centres_areas_and_boxes_are_taken_from_the_mask(probs, target):
     assert "extreme points" in said["projection"]
 
 
+def test_stamps_stand_in_for_an_empty_mask_only(probs, target):
+    request = {"prediction": probs, "size": 20.0, "centre": (3.0, 4.0)}
+    empty = LossRequest(name="size", target=0 * target, **request)
+    assert look_at_loss(empty).notices[0] == "The size to learn is that of the stamp."
+    assert look_at_loss(LossRequest(name="centroid", target=0 * target, **request)).value > 0
+    assert "10 px" in look_at_loss(LossRequest(name="size", target=target, **request)).notices[0]
+
+
 def test_the_sampled_gradient_of_the_size_is_the_same_at_every_look(probs, target):
     request = LossRequest(name="size", prediction=probs, target=target, options={"samples": 4})
     assert np.array_equal(look_at_loss(request).gradient, look_at_loss(request).gradient)

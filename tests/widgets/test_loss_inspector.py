@@ -292,6 +292,15 @@ def test_an_empty_target_is_said(page, qtbot):
     says(page, qtbot, "no centre")
 
 
+def test_a_stamp_says_the_size_where_there_is_no_mask(page, qtbot):
+    page.viewer.add_image(smooth(), name="probs")
+    page.controller.delete("mask")
+    page.controller.project.put_stamp(PlaneRef(1), 18, centre=(14, 17))
+    page.controller.poll()
+    page.loss.choose("size")
+    says(page, qtbot, "that of the stamp")
+
+
 def test_logits_are_known_and_chosen(page, qtbot):
     layer = page.viewer.add_image(8 * smooth() - 4, name="logits")
     page.prediction.choose(layer)
