@@ -34,13 +34,20 @@ class PhiDrawing:
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
         self._shown: dict[str, tuple[Any, ...]] = {}
+        self._hidden: set[str] = set()  # by us; what the user has hidden stays hidden
 
     def show(self, base: Layer, number: int, meant: Outline | None, wanted: Wanted) -> None:
-        """Draw what is asked for of the selected object, at the step that is shown; take the rest away."""
+        """Draw what is asked for of the selected object, at the step that is shown; take the rest away.
+
+        While another object without a level set is selected, the layers are hidden: making one takes long.
+        """
         found = None if meant is None else meant.levelset
         for role in ROLES:
-            if found is None or meant is None or role not in wanted.overlays:
+            if role not in wanted.overlays:
                 self._drop(role)
+                continue
+            if found is None or meant is None:
+                self._hide(role)
                 continue
             step = meant.step if wanted.playing is None else wanted.playing.get(meant.object, meant.step)
             self._put(base, number, role, found, min(step, len(found.phi) - 1))
@@ -57,13 +64,23 @@ class PhiDrawing:
         for role in ROLES:
             self._drop(role)
 
+    def _hide(self, role: str) -> None:
+        layer = self._shelf.get(role)
+        if layer is not None and layer.visible:
+            layer.visible = False
+            self._hidden.add(role)
+
     def _drop(self, role: str) -> None:
         self._shown.pop(role, None)
+        self._hidden.discard(role)
         self._shelf.remove(role)
 
     def _put(self, base: Layer, number: int, role: str, found: LevelSet, step: int) -> None:
         step = 0 if role == MODULATION else step
         layer = self._shelf.get(role)
+        if layer is not None and role in self._hidden:
+            layer.visible = True
+        self._hidden.discard(role)
         before = self._shown.get(role)
         same_place = before is not None and before[0] is found and before[2] == number
         if layer is not None and same_place and before is not None and before[1] == step:

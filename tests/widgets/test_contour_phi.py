@@ -75,8 +75,15 @@ def test_what_is_not_asked_for_is_taken_away(base):
     assert [shelf.get(role) is not None for role in ROLES] == [False, False, True]
     plain = Outline(object="b", number=2, status="review")
     drawing.show(image, 0, plain, ALL)
-    assert [shelf.get(role) for role in ROLES] == [None, None, None]
+    layer = shelf.get("modulation")
+    assert not layer.visible
     drawing.show(image, 0, outline(), ALL)
+    assert shelf.get("modulation") is layer
+    assert layer.visible
+    layer.visible = False  # the user's own choice
+    drawing.show(image, 0, plain, ALL)
+    drawing.show(image, 0, outline(), ALL)
+    assert not layer.visible
     image.translate = np.array(image.translate) + 5
     drawing.place(image)
     corner = shelf.get("level set").data_to_world((0.0,) * (image.ndim - 2) + (7.5, 7.5))
