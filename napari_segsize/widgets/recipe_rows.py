@@ -95,15 +95,17 @@ class TermRow(QObject):
             grid.addWidget(widget, row, column)
         grid.addWidget(self.step, row, 3)
 
+    @property
+    def stops(self) -> tuple[QWidget, ...]:
+        """Return what Tab goes through, from left to right."""
+        return self.weight, self.when, self.epoch, self.step, self.remove
+
     def take_away(self) -> None:
         """Delete its widgets."""
-        for widget in self._widgets():
+        for widget in (self.name, *self.stops):
             widget.hide()
             widget.deleteLater()
         self.deleteLater()
-
-    def _widgets(self) -> tuple[QWidget, ...]:
-        return self.name, self.weight, self.when, self.epoch, self.step, self.remove
 
     def _label(self, title: str) -> None:
         for widget, what in (

@@ -5,6 +5,7 @@ The losses, and torch with them, are imported when the table is opened: until th
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
@@ -205,6 +206,9 @@ class RecipeTable(QWidget):
             self._rows.append(row)
         for row in self._rows:
             row.remove.setEnabled(len(self._rows) > 1)
+        stops = [self._preset, *(stop for row in self._rows for stop in row.stops), self._add, self._edit]
+        for before, behind in pairwise(stops):  # rows are made late, and would come last
+            QWidget.setTabOrder(before, behind)
 
     def _show(self) -> None:
         """Show text, preset and problem; the rows stay as they are."""

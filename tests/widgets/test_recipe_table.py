@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from napari_segsize.engine.config import DEFAULT_LOSS
@@ -182,6 +184,20 @@ def test_terms_that_cannot_be_fed_are_grey_and_say_why(opened):
     assert row(opened, "dice").name.styleSheet()
     opened.set_annotations(masks=1, sizes=0)
     assert not row(opened, "dice").name.styleSheet()
+
+
+def test_tab_goes_from_top_to_bottom(opened, qtbot):
+    actions(opened)["Boundary"].trigger()
+    qtbot.waitUntil(lambda: all(each.remove.isVisible() for each in opened._rows))
+    seen, stop = [], opened.button
+    while len(seen) < 40:
+        if stop.isVisible() and stop.isEnabled() and stop.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            seen.append(stop)
+        stop = stop.nextInFocusChain()
+    places = [stop.mapTo(opened, stop.rect().center()) for stop in seen[: seen.index(opened._edit) + 1]]
+    assert len(places) >= 1 + 1 + 3 * 3 + 1 + 1, "button, preset, three rows of three boxes, Add, the text"
+    rows = [place.y() for place in places]
+    assert all(below >= above - 5 for above, below in pairwise(rows))
 
 
 def test_every_box_has_a_name_and_a_reason(opened):
