@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segsize.project.annotation import Point
-from napari_segsize.widgets import contour_drawing, contour_points, contour_shapes
+from napari_segsize.widgets import contour_drawing, contour_labels, contour_points, contour_shapes
 from napari_segsize.widgets.contour_drawing import ContourDrawing, Wanted, truth_edges
+from napari_segsize.widgets.contour_labels import ObjectLabels
+from napari_segsize.widgets.contour_making import Making
+from napari_segsize.widgets.contour_outlines import selected_label, selected_shapes
 from napari_segsize.widgets.contour_phi import PhiDrawing
 from napari_segsize.widgets.contour_points import ContourPoints, Handle
 from napari_segsize.widgets.contour_shape import contains, distance_to
-from napari_segsize.widgets.contour_shapes import ContourShapes, ObjectLabels, outline_of_shape
+from napari_segsize.widgets.contour_shapes import ContourShapes
 from napari_segsize.widgets.contour_snap import snapped
 from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS, Keys
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.placement import like, place
-from napari_segsize.widgets.shelf import Shelf, role_of
+from napari_segsize.widgets.shelf import Shelf
 
 if TYPE_CHECKING:
     from napari.layers import Layer, Points
@@ -33,7 +36,6 @@ __all__ = ["ContourLayers"]
 
 _MOST_TRUTH = 20_000  # edges of masks; of more, only those around the selected object are drawn
 _HELD_MS = 60
-_MAKING_MS = 60  # between two layers that are empty yet: each costs napari some 100 ms
 _NEAR_PX = 8.0  # on the screen: a click this near to a contour means it
 
 
@@ -65,7 +67,6 @@ class ContourLayers:
         self._in_use = False  # no layers, as long as nobody outlines anything
         self._said: Mapping[int, Iterable[Contour]] = {}
         self._away: set[str] = set()  # roles of layers that the user has removed
-        self._hidden: Layer | None = None  # made, and not drawn yet
         self._drawn: tuple[Any, ...] = ()
         self._truth: tuple[Any, NDArray[np.float64] | None] = (None, None)
         for mine, theirs in (
@@ -77,7 +78,7 @@ class ContourLayers:
         self.points.picked.connect(self._on_picked)
         self.points.held.connect(self._on_held)
         self._holding = Later(_HELD_MS, self._draw_held)
-        self._making = Later(_MAKING_MS, self._make_next)
+        self._making = Making(shelf, self._ways, self._bind)
 
     @property
     def layer(self) -> Points | None:
@@ -126,7 +127,7 @@ class ContourLayers:
         accepted = any(each.rings for each in board.objects)
         if self._may(contour_shapes.ROLE, needed=accepted):
             self._shapes.show(base, number, board)
-        if self._may(contour_shapes.LABELS_ROLE, needed=accepted or self._accepted_elsewhere()):
+        if self._may(contour_labels.ROLE, needed=accepted or self._accepted_elsewhere()):
             self._show_labels(base)
         self._bind()
 
@@ -151,7 +152,7 @@ class ContourLayers:
         """Follow the image."""
         self._drawing.place(base)
         self._phi.place(base)
-        for role in (contour_points.ROLE, contour_shapes.ROLE, contour_shapes.LABELS_ROLE):
+        for role in (contour_points.ROLE, contour_shapes.ROLE, contour_labels.ROLE):
             layer = self._shelf.get(role)
             if layer is not None and layer.ndim == base.ndim:
                 place(layer, like(base))
@@ -161,7 +162,6 @@ class ContourLayers:
         self.keys.unbind()
         self._holding.close()
         self._making.close()
-        self._unhide()
         for part in (self.points, self._drawing, self._shapes):
             part.dispose()
 
@@ -186,26 +186,11 @@ class ContourLayers:
 
     def selected_outlines(self) -> list[NDArray[np.float64]]:
         """Return outlines of the shapes that are selected in the user's own layers, in data coordinates."""
-        from napari.layers import Shapes
-
-        found = []
-        for layer in self._shelf.viewer.layers:
-            if isinstance(layer, Shapes) and role_of(layer) is None:
-                for index in sorted(layer.selected_data):
-                    outline = outline_of_shape(layer, index)
-                    if outline is not None:
-                        found.append(self._from(layer, outline))
-        return found
+        return [] if self._base is None else selected_shapes(self._shelf.viewer.layers, self._base)
 
     def selected_label(self, layer: Layer, plane: NDArray[Any]) -> list[NDArray[np.float64]]:
         """Return the outline of the label that is selected in a Labels layer, given its plane on screen."""
-        from napari_segsize.project.outlines import rings_of
-
-        mask = np.asarray(plane) == layer.selected_label
-        if not mask.any() or layer.selected_label == 0:
-            return []
-        ring = max(rings_of(mask), key=len)
-        return [self._from(layer, np.array(ring, float))]
+        return [] if self._base is None else selected_label(layer, plane, self._base)
 
     # --- inside -------------------------------------------------------------------------------------------
 
@@ -218,33 +203,19 @@ class ContourLayers:
         self._making.ask()
         return False
 
-    def _make_next(self) -> None:
-        """Make one of the layers that are still to come, so that it is there when it is needed."""
+    def _ways(self) -> dict[str, Callable[[], None]]:
+        """How to make each layer that is not there and may be."""
         base = self._base
         if base is None:
-            return
+            return {}
         ways: dict[str, Callable[[], None]] = {
             contour_drawing.ROLE: lambda: self._drawing.show(
                 base, self._number, self._board, self.wanted, self._truth[1]
             ),
             contour_shapes.ROLE: lambda: self._shapes.show(base, self._number, self._board),
-            contour_shapes.LABELS_ROLE: lambda: self._show_labels(base),
+            contour_labels.ROLE: lambda: self._show_labels(base),
         }
-        owed = [role for role in ways if role not in self._away and self._shelf.get(role) is None]
-        if self._hidden is not None:
-            self._unhide()
-        elif owed:
-            with self._shelf.hiding():
-                ways[owed[0]]()
-            self._hidden = self._shelf.get(owed[0])
-            self._bind()
-        if owed or self._hidden is not None:
-            self._making.ask()
-
-    def _unhide(self) -> None:
-        layer, self._hidden = self._hidden, None
-        if layer is not None:
-            layer.visible = True
+        return {role: make for role, make in ways.items() if role not in self._away}
 
     def _show_labels(self, base: Layer) -> None:
         if self._labels.layer is None:
@@ -305,18 +276,6 @@ class ContourLayers:
         if self._drawing.held and self._base is not None and self._may(contour_drawing.ROLE):
             mask = self._truth[0]
             self._drawing.show(self._base, self._number, self._board, self.wanted, self._truth_of(mask))
-
-    def _from(self, layer: Layer, outline: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bring vertices of a layer into the pixels of the image."""
-        assert self._base is not None
-        lead = np.zeros(layer.ndim)
-        places = []
-        for vertex in outline:
-            lead[-2:] = vertex
-            world = np.asarray(layer.data_to_world(lead))[-self._base.ndim :]
-            world = np.concatenate([np.zeros(self._base.ndim - len(world)), world])
-            places.append(np.asarray(self._base.world_to_data(world))[-2:])
-        return np.array(places, float)
 
 
 def _outlined(each: Outline) -> bool:

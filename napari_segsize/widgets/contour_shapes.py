@@ -1,4 +1,4 @@
-"""Accepted contours: polygons in a Shapes layer, which napari's own tools edit, and a label image."""
+"""Accepted contours: polygons in a Shapes layer, which napari's own tools edit."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
 
-from napari_segsize.project.outlines import mask_of
 from napari_segsize.project.rings import on_grid
 from napari_segsize.widgets.contour_points import camera_of, pixel_on_screen
 from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.later import Later
-from napari_segsize.widgets.placement import like, place
+from napari_segsize.widgets.placement import like
 from napari_segsize.widgets.shelf import Quiet, Shelf, connected, disconnected
 
 if TYPE_CHECKING:
-    from napari.layers import Labels, Layer, Shapes
+    from napari.layers import Layer, Shapes
 
-    from napari_segsize.project.annotation import Contour, Ring
+    from napari_segsize.project.annotation import Ring
 
-__all__ = ["LABELS_ROLE", "ROLE", "ContourShapes", "ObjectLabels", "first_polygon", "outline_of_shape"]
+__all__ = ["ROLE", "ContourShapes", "first_polygon", "outline_of_shape"]
 
-ROLE, LABELS_ROLE = "accepted contours", "objects"
+ROLE = "accepted contours"
 
 _COLOUR = "#5ad1ff"
 _WIDTH_PX = 1.6  # on the screen
@@ -210,77 +209,6 @@ class ContourShapes:
             self.edited.emit(name, rings)
 
 
-class ObjectLabels:
-    """The label image: each object has its number, whatever the order of acceptance."""
-
-    def __init__(self, shelf: Shelf) -> None:
-        self._shelf = shelf
-        self._painted: dict[int, tuple[tuple[Any, ...], ...]] = {}
-
-    @property
-    def layer(self) -> Labels | None:
-        """The layer, unless there is none or the user has removed it."""
-        layer: Labels | None = self._shelf.get(LABELS_ROLE)
-        return layer
-
-    def begin(self, base: Layer, shape: tuple[int, int, int], said: Mapping[int, Iterable[Contour]]) -> None:
-        """Paint all planes of an image of (planes, H, W), if there is anything to paint."""
-        layer = self._made(base, shape)
-        for number, contours in said.items():
-            accepted = [(k, each.rings) for k, each in enumerate(contours, start=1) if each.accepted]
-            self._paint(layer, number, tuple(accepted), shape[1:])
-        layer.refresh()
-
-    def show(self, base: Layer, number: int, board: Board, shape: tuple[int, int, int]) -> None:
-        """Paint one plane anew, if something about it has changed."""
-        accepted = tuple((each.number, each.rings) for each in board.objects if each.rings)
-        layer = self.layer
-        if layer is None or layer.ndim != base.ndim:
-            layer = self._made(base, shape)
-        if accepted == self._painted.get(number, ()):
-            return
-        self._paint(layer, number, accepted, shape[1:])
-        layer.refresh()
-
-    def remove(self) -> None:
-        """Take the layer away."""
-        self._painted = {}
-        self._shelf.remove(LABELS_ROLE)
-
-    def _made(self, base: Layer, shape: tuple[int, int, int]) -> Labels:
-        from napari.layers import Labels
-
-        self._painted = {}
-        data = np.zeros(shape if base.ndim == 3 else shape[1:], np.int32)
-        layer = self.layer
-        if layer is not None and layer.ndim == base.ndim:
-            layer.data = data
-            place(layer, like(base))
-            return layer
-        layer = Labels(data, name="Objects", opacity=0.25, **like(base))
-        layer.editable = False  # it follows the contours; nothing painted here would be kept
-        self._shelf.put(LABELS_ROLE, layer, above=base)
-        return layer
-
-    def _paint(
-        self, layer: Labels, number: int, accepted: tuple[tuple[int, Rings], ...], shape: tuple[int, ...]
-    ) -> None:
-        """Paint what is new on top; when something went or changed, all of the plane."""
-        before = self._painted.get(number, ())
-        plane = layer.data if layer.ndim == 2 else layer.data[number]
-        known = set(before)
-        if known <= set(accepted):
-            new = [each for each in accepted if each not in known]
-        else:
-            plane[:] = 0
-            new = list(accepted)
-        for label, rings in new:
-            inside, window = _window(rings, shape)
-            part = plane[window]
-            part[inside & (part == 0)] = label
-        self._painted[number] = accepted
-
-
 def first_polygon() -> Generator[Any, None, None]:
     """Make one polygon for nothing: napari compiles its triangulation at the first, which takes seconds."""
     from napari.layers import Shapes
@@ -299,16 +227,6 @@ def outline_of_shape(layer: Shapes, index: int) -> NDArray[np.float64] | None:
         angle = np.linspace(0, 2 * np.pi, _ROUND, endpoint=False)[:, None]
         return np.asarray(centre + np.cos(angle) * across + np.sin(angle) * down)
     return None if kind == "line" or len(vertices) < 3 else vertices
-
-
-def _window(rings: Rings, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], tuple[slice, slice]]:
-    """Return the pixels inside of rings, in the part of the image that holds them."""
-    vertices = np.concatenate([np.array(ring) for ring in rings])
-    low = np.clip(np.floor(vertices.min(axis=0)).astype(int), 0, shape)
-    high = np.clip(np.ceil(vertices.max(axis=0)).astype(int) + 1, low, shape)
-    moved = [np.array(ring) - low for ring in rings]
-    inside = mask_of(moved, (int(high[0] - low[0]), int(high[1] - low[1])))
-    return inside, (slice(low[0], high[0]), slice(low[1], high[1]))
 
 
 def _lifted(ring: Ring, number: int, ndim: int) -> NDArray[np.float64]:

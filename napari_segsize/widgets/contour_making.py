@@ -1,0 +1,65 @@
+"""Making layers before they are needed, without anybody waiting for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from napari_segsize.widgets.later import Later
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from napari_segsize.widgets.shelf import Shelf
+
+__all__ = ["Making"]
+
+_APART_MS = 60  # time for a click, and for drawing the layer that was made before
+
+
+class Making:
+    """Makes layers that have nothing to show yet, one at a time: each costs napari some 100 ms.
+
+    A layer is added hidden, and shown in the next turn: to draw it the first time costs as much again.
+
+    Parameters
+    ----------
+    ways : callable
+        Returns how to make each layer that may be there, by role.
+    made : callable
+        Called after each.
+    """
+
+    def __init__(
+        self, shelf: Shelf, ways: Callable[[], Mapping[str, Callable[[], None]]], made: Callable[[], None]
+    ) -> None:
+        self._shelf, self._ways, self._made = shelf, ways, made
+        self._hidden: Layer | None = None
+        self._later = Later(_APART_MS, self._next)
+
+    def ask(self) -> None:
+        """Make what is missing, soon."""
+        self._later.ask()
+
+    def close(self) -> None:
+        """Make no more; what was made is shown."""
+        self._later.close()
+        self._unhide()
+
+    def _next(self) -> None:
+        ways = self._ways()
+        missing = [role for role in ways if self._shelf.get(role) is None]
+        if self._hidden is not None:
+            self._unhide()
+        elif missing:
+            with self._shelf.hiding():
+                ways[missing[0]]()
+            self._hidden = self._shelf.get(missing[0])
+            self._made()
+        if missing or self._hidden is not None:
+            self._later.ask()
+
+    def _unhide(self) -> None:
+        layer, self._hidden = self._hidden, None
+        if layer is not None:
+            layer.visible = True
