@@ -126,12 +126,13 @@ def told(name: str, label: str, tables: list[NDArray[np.float64]]) -> None:
 
 def methods_of(arguments: argparse.Namespace) -> dict[str, Method]:
     """What is compared, by name."""
-    return {
+    every: dict[str, Method] = {
         "level set": levelset(arguments.network),
         "its start": levelset(arguments.network, steps=0),
         "polygon": polygon(arguments.polygon),
         "classical": classical,
     }
+    return {label: method for label, method in every.items() if label in arguments.methods}
 
 
 def on_sets(arguments: argparse.Namespace) -> None:
@@ -219,6 +220,7 @@ def main() -> None:
     parser.add_argument("--network", type=Path, help="a level-set network; else the one that ships")
     parser.add_argument("--polygon", type=Path, help="a polygon network; else the one that ships")
     parser.add_argument("--sets", nargs="*", default=list(SETS))
+    parser.add_argument("--methods", nargs="*", default=["level set", "its start", "polygon", "classical"])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--most", type=int, default=0, help="objects a set for the classical contour, 0: all")
