@@ -130,7 +130,7 @@ class PretrainConfig:
     ki_levels: int = option(
         2,
         "kiunet only: how often its second branch doubles the image; 3 as published; one more takes about "
-        "three times the memory and time",
+        "3 times the memory and 3 to 5 times the time",
         min=1,
         max=3,
         advanced=True,

@@ -90,7 +90,7 @@ class KiUNet(nn.Module):
         the last one with half of the first.
     ki_levels : int
         How often the magnifying branch doubles the sides, 1 to the number of levels. Each level more takes
-        about four times the memory and time; the parameters stay the same.
+        about three times the memory and three to five times the time; the parameters stay the same.
 
     Raises
     ------
