@@ -162,7 +162,7 @@ def dots(
                     found[number].append(_placed(matched, image.shape[1], at, width, number, dimension))
                     missing[number] += without
 
-    _compiled._share(run, len(todo), known.numel() * height * width // _SHARE)  # noqa: SLF001
+    _compiled.share(run, len(todo), known.numel() * height * width // _SHARE)
     parts = [each for plane in found for each in plane] or [(np.empty(0, np.int64),) * 5]
     plane, birth, death, wanted, which = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Dots(plane, birth, death, wanted.astype(bool), which, missing, len(boxes))

@@ -57,7 +57,7 @@ def distances(module: ModuleType, mask: Tensor, background_outside: bool) -> Ten
     def run(part: slice) -> None:
         module.distances(planes[part], background_outside, volume, filled[part])
 
-    _share(run, len(planes), mask.numel() // _DISTANCE_SHARE)
+    share(run, len(planes), mask.numel() // _DISTANCE_SHARE)
     return out
 
 
@@ -71,7 +71,7 @@ def flips(module: ModuleType, mask: Tensor, background_outside: bool) -> tuple[T
     def run(part: slice) -> None:
         module.flips(planes[part], background_outside, volume, filled_sizes[part], filled[part])
 
-    _share(run, len(planes), mask.numel() // _FLIP_SHARE)
+    share(run, len(planes), mask.numel() // _FLIP_SHARE)
     return sizes, out
 
 
@@ -83,7 +83,7 @@ def _planes(mask: Tensor) -> tuple[NDArray[np.uint8], bool]:
     return mask.contiguous().view(torch.uint8).reshape(shape).numpy(), volume
 
 
-def _share(run: Callable[[slice], None], planes: int, shares: int) -> None:
+def share(run: Callable[[slice], None], planes: int, shares: int) -> None:
     """Run over all planes, on at most `shares` threads and never more than torch may use."""
     threads = max(1, min(shares, planes, torch.get_num_threads()))
     if threads == 1:

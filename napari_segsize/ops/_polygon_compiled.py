@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from napari_segsize.ops._compiled import _share
+from napari_segsize.ops._compiled import share
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -58,7 +58,7 @@ def split(module: ModuleType, contours: Tensor, pixels: int, even_odd: bool) -> 
     def run(part: slice) -> None:
         splits.append(Split(part, *module.split(vertices[part], even_odd)))
 
-    _share(run, polygons, polygons * (pixels + count**2) // _SHARE)
+    share(run, polygons, polygons * (pixels + count**2) // _SHARE)
     return splits
 
 
@@ -74,7 +74,7 @@ def cover(
         for part, *split in splits[parts]:
             module.cover(vertices[part], *split, filled[part])
 
-    _share(run, len(splits), len(splits))
+    share(run, len(splits), len(splits))
     return out
 
 
@@ -88,5 +88,5 @@ def pull(module: ModuleType, contours: Tensor, splits: list[Split], upstream: Te
         for part, *split in splits[parts]:
             module.pull(vertices[part], *split, image[part], filled[part])
 
-    _share(run, len(splits), len(splits))
+    share(run, len(splits), len(splits))
     return out

@@ -138,7 +138,7 @@ def _compiled_signed(module: ModuleType, mask: Tensor, sides: tuple[float, ...],
     def run(part: slice) -> None:
         module.signed(planes[part], squares, diagonal, filled[part])
 
-    _compiled._share(run, len(planes), mask.numel() // _SHARE)  # noqa: SLF001  the same threads for all kernels
+    _compiled.share(run, len(planes), mask.numel() // _SHARE)
     return out
 
 

@@ -173,7 +173,7 @@ def _planes(image: Tensor) -> NDArray[Any]:
 
 def _shared(run: Any, image: Tensor) -> None:
     planes = image.shape[0] * image.shape[1]
-    _compiled._share(run, planes, image.numel() // _SHARE)  # noqa: SLF001  the same threads for all kernels
+    _compiled.share(run, planes, image.numel() // _SHARE)
 
 
 def _thickness(mask: Tensor) -> Tensor:
