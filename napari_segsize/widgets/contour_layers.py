@@ -24,6 +24,7 @@ from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS, Keys
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.placement import like, place
+from napari_segsize.widgets.refine_layers import EDGES
 from napari_segsize.widgets.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -247,8 +248,11 @@ class ContourLayers:
     def _snapped(self, point: Point) -> Point:
         if not self.snapping or self._base is None:
             return point
-        pixels = self._base.data
-        return snapped(pixels[self._number] if self._base.ndim == 3 else pixels, point)
+        pixels, drawn = self._base.data, self._shelf.get(EDGES)
+        edges = None  # of the plane on screen: the page Refine takes them away with it
+        if drawn is not None and drawn.visible:
+            edges = np.asarray(drawn.data).reshape(drawn.data.shape[-2:])
+        return snapped(pixels[self._number] if self._base.ndim == 3 else pixels, point, edges=edges)
 
     def _on_picked(self, point: Point) -> None:
         layer = self.layer

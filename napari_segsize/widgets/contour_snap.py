@@ -1,4 +1,4 @@
-"""Snapping: a click is pulled to the strongest edge of the image within a few pixels."""
+"""Snapping: a click is pulled to an edge within a few pixels: of the image, or of an edge network."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ __all__ = ["REACH", "snapped"]
 REACH = 4.0
 """How far a click may be pulled, in pixels."""
 _SIGMA = 1.0  # of the smoothing that a gradient is taken of, in pixels
+_SEEN = 0.2  # probability from which an edge counts
 _CLEAR = 3.0  # an edge is this many times stronger than what is usual around it; else the click stays
 
 
-def snapped(pixels: Any, point: Point, *, reach: float = REACH) -> Point:
+def snapped(
+    pixels: Any, point: Point, *, reach: float = REACH, edges: NDArray[np.float32] | None = None
+) -> Point:
     """Return where the strongest edge near a click is; the click itself where there is no clear one.
 
     Parameters
@@ -27,7 +30,14 @@ def snapped(pixels: Any, point: Point, *, reach: float = REACH) -> Point:
     point : (y, x) floats
     reach : float
         Pixels that the click may be moved: more finds edges farther away, and other objects' edges. 2 to 8.
+    edges : (H, W) array, optional
+        Thin edges of the plane, see `napari_segsize.ops.thinning.thin`. The nearest of them within reach is
+        taken; where there is none, the image decides.
     """
+    if edges is not None:
+        nearest = _nearest(edges, point, reach)
+        if nearest is not None:
+            return nearest
     from scipy.ndimage import gaussian_gradient_magnitude
 
     margin = int(np.ceil(reach + 4 * _SIGMA)) + 1
@@ -51,3 +61,15 @@ def snapped(pixels: Any, point: Point, *, reach: float = REACH) -> Point:
     if strength.flat[best] <= _CLEAR * np.median(strength):
         return point
     return float(y.flat[best]), float(x.flat[best])
+
+
+def _nearest(edges: NDArray[np.float32], point: Point, reach: float) -> Point | None:
+    """The nearest pixel of an edge that is seen, or None if there is none within reach."""
+    corner = [max(int(at - reach), 0) for at in point]
+    window = edges[corner[0] : int(point[0] + reach) + 2, corner[1] : int(point[1] + reach) + 2]
+    places = np.argwhere(window > _SEEN) + corner
+    if not len(places):
+        return None
+    away = np.hypot(*(places - point).T)
+    best = int(away.argmin())
+    return (float(places[best, 0]), float(places[best, 1])) if away[best] <= reach else None

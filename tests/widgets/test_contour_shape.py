@@ -105,6 +105,18 @@ def test_a_click_snaps_to_a_clear_edge_within_reach(channels):
 def test_a_click_on_noise_or_in_a_corner_stays(rng):
     noise = rng.normal(size=(30, 30))
     assert snapped(noise, (15.0, 15.0)) == (15.0, 15.0)
+
+
+def test_a_click_is_pulled_to_the_nearest_thin_edge_that_is_seen():
+    pixels = np.zeros((30, 30))
+    pixels[:, 20:] = 100
+    edges = np.zeros((30, 30), np.float32)
+    edges[:, 15], edges[:, 13] = 0.9, 0.05
+    assert snapped(pixels, (12.3, 17.0), edges=edges) == (12.0, 15.0)
+    assert snapped(pixels, (12.0, 14.0), edges=edges) == (12.0, 15.0)  # the faint one is none
+    assert snapped(pixels, (12.0, 22.0), edges=edges)[1] in (19.0, 20.0)  # too far: the image decides
+    assert snapped(pixels, (12.0, 6.0), edges=edges) == (12.0, 6.0)
+    assert snapped(pixels, (0.0, 12.0), edges=edges) == (0.0, 15.0)
     assert snapped(np.zeros((2, 2)), (0.0, 0.0)) == (0.0, 0.0)
     assert snapped(np.full((30, 30), np.nan), (0.0, 0.0)) == (0.0, 0.0)
 
