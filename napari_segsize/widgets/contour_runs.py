@@ -11,6 +11,7 @@ from napari_segsize.engine.contour_config import ContourConfig, EvolveConfig
 from napari_segsize.engine.events import Event
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.project.project import Project
+from napari_segsize.widgets.loading import ONE_AT_A_TIME
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.contour_queue import Answer, Inbox
@@ -27,10 +28,11 @@ class Unfinished:
 
 def getting_ready() -> Generator[None, None, None]:
     """Import and compile what makes contours, so that the first one does not wait for it."""
-    import torch
+    with ONE_AT_A_TIME:
+        import torch
 
-    from napari_segsize.engine import evolve  # noqa: F401  the import is the work
-    from napari_segsize.ops import polygon
+        from napari_segsize.engine import evolve  # noqa: F401  the import is the work
+        from napari_segsize.ops import polygon
 
     polygon.polygon_mask(torch.tensor([[[1.0, 1.0], [1.0, 6.0], [6.0, 3.0]]]), (8, 8))
     yield from ()
@@ -53,7 +55,8 @@ def unfinished(folder: Path) -> Generator[Unfinished, None, None]:
 
 def evolving(folder: Path, inbox: Inbox, config: EvolveConfig) -> Generator[Answer | None, None, None]:
     """Turn prompts into contours until the inbox says that there will be no more."""
-    from napari_segsize.engine.evolve import evolving as evolve
+    with ONE_AT_A_TIME:
+        from napari_segsize.engine.evolve import evolving as evolve
 
     with Project.open(folder) as project:
         yield from evolve(project, inbox, config)
@@ -63,8 +66,9 @@ def finetuning(
     folder: Path, config: ContourConfig, *, resume: bool = False, threads: int = 0
 ) -> Generator[Event, None, None]:
     """Adapt the contour network to what was accepted, painted and clicked in the project."""
-    from napari_segsize.engine import device
-    from napari_segsize.engine.contour_stages import finetune_contour
+    with ONE_AT_A_TIME:
+        from napari_segsize.engine import device
+        from napari_segsize.engine.contour_stages import finetune_contour
 
     device.leave_one_core(threads)
     with Project.open(folder) as project:

@@ -1,0 +1,39 @@
+"""Threads that import the engine wait for each other."""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+import pytest
+
+from napari_segsize.engine.contour_config import EvolveConfig
+from napari_segsize.project import Project
+from napari_segsize.widgets import contour_runs, runs
+from napari_segsize.widgets.loading import ONE_AT_A_TIME
+
+
+def first(events):
+    for _ in events:
+        break
+    events.close()
+
+
+@pytest.mark.parametrize("job", ["warming", "looking", "getting ready", "evolving"])
+def test_an_import_waits_until_another_is_done(job, tmp_path):
+    Project.create(tmp_path / "p").close()
+    inbox: queue.SimpleQueue = queue.SimpleQueue()
+    inbox.put(None)
+    events = {
+        "warming": lambda: runs.warming(),
+        "looking": lambda: runs.looking(tmp_path / "p"),
+        "getting ready": contour_runs.getting_ready,
+        "evolving": lambda: contour_runs.evolving(tmp_path / "p", inbox, EvolveConfig(engine="snake")),
+    }[job]
+    thread = threading.Thread(target=lambda: first(events()))
+    with ONE_AT_A_TIME:
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(60)
+    assert not thread.is_alive()
