@@ -136,6 +136,7 @@ class RecipeTable(QWidget):
     def _build(self) -> None:
         label = QLabel("Loss")
         label.setToolTip(tip("What counts as a mistake when learning from masks."))
+        label.setMinimumWidth(label.fontMetrics().horizontalAdvance("Compute on "))  # in line with the page
         top = QHBoxLayout()
         top.addWidget(label)
         top.addWidget(self.line, 1)
@@ -215,6 +216,7 @@ class RecipeTable(QWidget):
         self.line.say(self._text)
         if self._edit.text() != self._text and not self._fault:
             self._edit.setText(self._text)
+            self._edit.setCursorPosition(0)  # a long one is read from its beginning
         self._problem.setText(self._fault)
         self._problem.setVisible(bool(self._fault))
         if not self.is_open:
@@ -241,6 +243,8 @@ class RecipeTable(QWidget):
 
         if name in PRESETS:
             self.set_recipe(PRESETS[name].text)
+        else:
+            self._show()  # what is there says whose it is
 
     def _on_added(self, name: str) -> None:
         from napari_segsize.losses.recipe import Recipe, Term

@@ -125,7 +125,7 @@ class TrainPage(QWidget):
         elif left is not None:
             text, tip = (
                 f"Resume from step {left.step}",
-                f"Go on: {STAGES[left.stage].lower()}, from step {left.step} of {left.steps}",
+                f"Go on: {STAGES[left.stage].lower()}, step {left.step} of {left.steps}, as it was set up",
             )
         else:
             text, tip = "Train", "Learn from your masks, then from your sizes"

@@ -86,6 +86,13 @@ def test_a_preset_fills_the_table_and_gives_its_advice(opened, qtbot, preset):
     )
 
 
+def test_your_own_is_not_chosen_but_made(opened):
+    opened._preset.setCurrentText("your own")
+    opened._preset.textActivated.emit("your own")
+    assert opened._preset.currentText() == "standard"
+    assert opened.recipe() == DEFAULT_LOSS
+
+
 def test_terms_come_and_go(opened, qtbot):
     actions(opened)["Boundary"].trigger()
     assert opened.recipe() == "cross-entropy + dice + 0.01*boundary"
