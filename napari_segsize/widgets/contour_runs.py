@@ -29,12 +29,10 @@ class Unfinished:
 def getting_ready() -> Generator[None, None, None]:
     """Import and compile what makes contours, so that the first one does not wait for it."""
     with ONE_AT_A_TIME:
-        import torch
-
         from napari_segsize.engine import evolve  # noqa: F401  the import is the work
-        from napari_segsize.ops import polygon
+        from napari_segsize.engine.readiness import compile_rendering
 
-    polygon.polygon_mask(torch.tensor([[[1.0, 1.0], [1.0, 6.0], [6.0, 3.0]]]), (8, 8))
+    compile_rendering()
     yield from ()
 
 
