@@ -113,6 +113,20 @@ def test_files_without_a_project(segsize, tmp_path):
     assert not labels[1].any()
 
 
+def test_an_outline_that_vanishes_stays_as_it_was(segsize, tmp_path):
+    labels = ROUGH.copy()
+    labels[34, 46:48] = 9
+    tifffile.imwrite(tmp_path / "rough.tif", labels.astype(np.uint16))
+    tifffile.imwrite(tmp_path / "image.tif", PIXELS)
+    done = segsize(
+        "refine", "--labels", tmp_path / "rough.tif", "--image", tmp_path / "image.tif", "--out", tmp_path
+    )
+    assert "2 of 3 outlines moved" in done.stdout
+    assert "object 9 stays as it was. The outline vanished" in " ".join(done.stderr.split())
+    found = tifffile.imread(tmp_path / "rough-aligned.tif")
+    assert np.array_equal(found == 9, labels == 9)
+
+
 def test_even_images_are_reported_and_left(segsize, tmp_path):
     tifffile.imwrite(tmp_path / "rough.tif", ROUGH.astype(np.uint16))
     tifffile.imwrite(tmp_path / "image.tif", np.zeros(SHAPE, np.uint8))

@@ -137,10 +137,10 @@ class _Work:
         for each in found:
             kept.append(each)
             self.objects += 1
-            self.moved += each.moved > 0
+            self.moved += each.sound
             yield Aligned(number=each.number, steps=len(each.masks) - 1, moved=each.moved, notice=each.notice)
             if each.notice:
-                yield Notice(f"{where}, object {each.number}: {each.notice}")
+                yield Notice(f"{where}, object {each.number} stays as it was. {each.notice}")
         return kept
 
     def _write(self, labels: "NDArray[Any]", name: str, **more: Any) -> None:
@@ -194,9 +194,10 @@ class _Planes(_Work):
         from ..engine.alignment import merged
         from ..engine.refine import accept
 
+        found = [each for each in found if each.sound]  # the others stay, as was said
         if self._accept:
             labels = accept(self._project, rough, found)
-            self.accepted += sum(each.moved > 0 for each in found)
+            self.accepted += len(found)
         else:
             labels = merged(rough.labels, found)
         if self._folder is not None:
@@ -234,7 +235,7 @@ class _Files(_Work):
             pixels = source.read(number, number + 1)[0]
             place = f"{self._labels.name}, plane {number}" if len(labels) > 1 else self._labels.name
             found = yield from self._aligned(align_labels(plane, image=pixels, config=self._config), place)
-            result.append(merged(plane, found))
+            result.append(merged(plane, [each for each in found if each.sound]))
         if self._folder is not None:
             self._write(np.stack(result), self._labels.stem, spacing=source.spacing, unit=source.unit)
         yield Ended(stage="refine")

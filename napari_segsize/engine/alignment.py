@@ -35,10 +35,11 @@ Mask = NDArray[np.bool_]
 _CYCLE = 2  # scikit-image alternates two smoothing operators; a whole cycle keeps it even
 _MARGIN = 4  # px beyond the reach: what the widest operators look at
 _EVEN = 1e-6  # of the values around an object: edges that differ less are none
-_NO_EDGES = "There are no edges around this object to align it to: it stays as it is."
+_NO_EDGES = "There are no edges around this object to align it to."
 _NO_OUTLINE = "The object has no outline: it is empty, or fills its surroundings."
 _VANISHED = (
-    "The outline vanished; its last step is kept. A smaller reach, or more pull of the old outline, helps."
+    "The outline vanished on the way; its last step is kept to look at. A smaller reach, or more pull of the "
+    "old outline, helps."
 )
 
 
@@ -62,6 +63,11 @@ class Alignment:
     corner: tuple[int, int]
     masks: Mask
     notice: str = ""
+
+    @property
+    def sound(self) -> bool:
+        """Whether it moved, and without anything that a person should look at first."""
+        return self.moved > 0 and not self.notice
 
     @property
     def moved(self) -> int:

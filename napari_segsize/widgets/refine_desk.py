@@ -172,9 +172,9 @@ class RefineDesk:
             self._accept([self.focus])
 
     def accept_all(self) -> None:
-        """Put all objects that wait in the project, each at its last step."""
+        """Put all objects that wait in the project, each at its last step; not those that want a look."""
         self.step = -1
-        self._accept(list(self.waiting))
+        self._accept([number for number, each in self.waiting.items() if each.sound])
 
     def reject(self) -> None:
         """Leave the object that is meant as it was."""
@@ -200,6 +200,8 @@ class RefineDesk:
 
         with self._controller.reporting():
             project, rough = self._fresh()
+            if not numbers:
+                raise SegsizeError("What is left wants a look: accept or reject it one by one.")
             shown = [self._cut(self.waiting[number]) for number in numbers]
             self.rough = replace(rough, labels=accept(project, rough, shown))
             for number in numbers:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -128,6 +130,20 @@ def test_rejected_outlines_stay_and_all_can_be_accepted(controller):
     said = controller.project.annotation(controller.state.plane)
     assert np.array_equal(said.mask > 0, disk((22, 51)))
     assert overlap(outline(controller), TRUTH[1]) > 0.9
+
+
+def test_what_wants_a_look_is_not_accepted_with_all_others(controller):
+    desk = controller.refining
+    desk.align(AlignConfig(), to_edges=False)
+    desk.waiting[1] = replace(desk.waiting[1], notice="It vanished.")
+    desk.accept_all()
+    assert list(desk.waiting) == [1]
+    assert np.array_equal(outline(controller), disk((25, 17)))
+    desk.accept_all()
+    assert "wants a look" in controller.state.error
+    desk.mean(1)
+    desk.accept()
+    assert not desk.waiting
 
 
 def test_outlines_that_changed_meanwhile_are_not_overwritten(controller):
