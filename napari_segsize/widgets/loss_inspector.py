@@ -165,6 +165,7 @@ class LossInspector(LossSight):
             return
         self._on_sources()
         self.prediction.choose(made)
+        self._look()  # at once: changes are counted from here, and the brush is in hand
 
     # --- looking ------------------------------------------------------------------------------------------
 
