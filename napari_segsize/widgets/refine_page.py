@@ -50,7 +50,7 @@ class RefinePage(QWidget):
         self.next, self.accept_all = QPushButton("Next (W)"), QPushButton("Accept all")
         self.undo = QPushButton("Undo")
         self.edge_form = Form(EdgeConfig, main=("steps", "align_from"))
-        self.train, self.progress = QPushButton("Train edges"), QLabel()
+        self.train, self.resume, self.progress = QPushButton("Train edges"), QPushButton("Resume"), QLabel()
         self.show_edges = QCheckBox("Show edges of this plane")
         self._drawing = Later(_DRAW_MS, self._draw)
         self._build()
@@ -84,7 +84,8 @@ class RefinePage(QWidget):
         rows.addLayout(more)
         learning = QGroupBox("Edge network")
         below = QVBoxLayout(learning)
-        _stack(below, self.edge_form, self.train, self.progress, self.show_edges)
+        self.resume.setToolTip("Go on with the training that was stopped, with its own settings.")
+        _stack(below, self.edge_form, self.train, self.resume, self.progress, self.show_edges)
         layout = QVBoxLayout(self)
         _stack(layout, intro, aligning, learning)
         said = ", ".join(f"{each.shown} {each.does}" for each in REFINE_SHORTCUTS)
@@ -103,6 +104,7 @@ class RefinePage(QWidget):
         self.accept_all.clicked.connect(desk.accept_all)
         self.undo.clicked.connect(self._controller.undo)
         self.train.clicked.connect(self._on_train)
+        self.resume.clicked.connect(lambda: self._controller.train_edges(resume=True))
         self.show_edges.toggled.connect(self._on_show_edges)
         self._layers.refine.keys.use(
             {
@@ -121,6 +123,7 @@ class RefinePage(QWidget):
         training = state.busy and state.stage == "edges"
         self.train.setText("Stop" if training else "Train edges")
         self.train.setEnabled(state.folder is not None and (training or not state.busy))
+        self.resume.setVisible(not state.busy and self._controller.stopped_edges)
         shown = training and state.steps
         self.progress.setText(f"Step {state.step} of {state.steps}" if shown else "")
         self.progress.setVisible(bool(shown))

@@ -57,11 +57,13 @@ def finding_edges(folder: Path, plane: PlaneRef) -> Generator[NDArray[np.float32
         yield edges_of_plane(project, plane, current_edge_network(project))
 
 
-def training_edges(folder: Path, config: EdgeConfig, *, threads: int = 0) -> Generator[Event, None, Any]:
-    """Teach the edge network the outlines of the project."""
+def training_edges(
+    folder: Path, config: EdgeConfig, *, resume: bool = False, threads: int = 0
+) -> Generator[Event, None, Any]:
+    """Teach the edge network the outlines of the project; with `resume`, go on with the stopped training."""
     from napari_segsize.engine import device
     from napari_segsize.engine.edge_stages import train_edges
 
     device.leave_one_core(threads)
     with Project.open(folder) as project:
-        yield from train_edges(project, config)
+        yield from train_edges(project, config, resume=resume)

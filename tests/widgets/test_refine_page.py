@@ -203,15 +203,16 @@ def test_a_job_of_before_is_not_listened_to(folder):
 def test_training_is_the_long_job(controller, monkeypatch):
     seen = []
 
-    def training(folder, config, *, threads=0):
-        seen.append(config.steps)
+    def training(folder, config, *, resume=False, threads=0):
+        seen.append((config.steps, resume))
         yield Started(stage="edges", device="CPU", steps=2)
         yield StepDone(stage="edges", step=1, steps=2, losses={"total": 1.0}, seconds_left=1.0, memory_mb=1.0)
         yield Ended(stage="edges", message="Learned.")
 
     monkeypatch.setattr(refine_runs, "training_edges", training)
     controller.train_edges()
-    assert seen == [600]
+    controller.train_edges(resume=True)
+    assert seen == [(600, False), (600, True)]
     assert controller.state.message == "Learned."
     assert not controller.state.busy
 
@@ -225,6 +226,11 @@ def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     controller.open_project(folder)
     qtbot.waitUntil(lambda: controller.state.engine == "ready", timeout=60_000)
     qtbot.waitUntil(page.align.isEnabled, timeout=10_000)
+    assert page.resume.isHidden()
+    controller.project.models_folder.mkdir(exist_ok=True)
+    (controller.project.models_folder / "edges.resume.pt").touch()
+    controller.reload()
+    qtbot.waitUntil(lambda: not page.resume.isHidden(), timeout=5_000)
     qtbot.mouseClick(page.align, LEFT)
     qtbot.waitUntil(lambda: len(controller.refining.waiting) == 2, timeout=60_000)
     qtbot.waitUntil(lambda: any(layer.name == "Aligned outlines" for layer in viewer.layers), timeout=10_000)
