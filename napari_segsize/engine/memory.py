@@ -76,8 +76,8 @@ def fitting_crops(estimate: Estimate, patch: int, shape: Sequence[int], batch: i
     if patch <= CROPS[0]:
         sides = [patch, *(side for side in sides if side != patch)]
     whole = [(side, 1) for side in sides]
-    cuts = [2**power for power in range(1, batch.bit_length() + 1) if 2**power < 2 * batch]
-    cut = [(side, min(parts, batch)) for side in (sides[-1], min(SMALLEST, sides[-1])) for parts in cuts]
+    cuts = [min(2**power, batch) for power in range(batch.bit_length() + 1)]  # 1, 2, 4, … and single crops
+    cut = [(side, parts) for side in (sides[-1], min(SMALLEST, sides[-1])) for parts in cuts]
     for side, parts in whole + cut:
         needed = taken(side, -(-batch // parts))
         if needed <= _TRAINING * free:

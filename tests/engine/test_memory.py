@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from napari_segsize.engine import memory, predict
@@ -21,6 +21,7 @@ ESTIMATE = partial(kiunet.memory_estimate, channels=1, ki_levels=2)
 GIB = 2**30
 
 
+@example(49, 49, 41, 1, 0.25)  # a single image that must become smaller, not fewer
 @given(
     st.integers(8, 600), st.integers(1, 900), st.integers(1, 900), st.integers(1, 64), st.floats(0.05, 64.0)
 )
