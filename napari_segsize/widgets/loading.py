@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import threading
 
-__all__ = ["ONE_AT_A_TIME"]
+__all__ = ["ONE_AT_A_TIME", "load_engine"]
 
 ONE_AT_A_TIME = threading.RLock()
 """Held while the engine is imported for the first time."""
+
+
+def load_engine() -> None:
+    """Import what trains and looks, or wait for the thread that does; quick from then on."""
+    with ONE_AT_A_TIME:
+        from napari_segsize.engine import device, stages  # noqa: F401  the import is the work

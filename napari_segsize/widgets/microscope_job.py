@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_segsize.engine.microscope import Inspection, inspect_steps
+from napari_segsize.widgets.loading import load_engine
 from napari_segsize.widgets.newest import Flag, Newest
 
 __all__ = ["Looked", "Microscope", "Request"]
@@ -50,6 +51,7 @@ class Microscope(Newest[Request, Looked]):
 
 
 def _looking(request: Request, stopped: Flag) -> Generator[Looked, None, None]:
+    load_engine()
     predicted: dict[int, float] | None = None
     for seen in inspect_steps(request.plane, stopped=stopped, **request.options):
         if predicted is None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import queue
 import threading
 
+import numpy as np
 import pytest
 
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.project import Project
-from napari_segsize.widgets import contour_runs, runs
+from napari_segsize.widgets import contour_runs, microscope_job, runs
 from napari_segsize.widgets.loading import ONE_AT_A_TIME
+from napari_segsize.widgets.newest import Flag
 
 
 def first(events):
@@ -19,7 +21,7 @@ def first(events):
     events.close()
 
 
-@pytest.mark.parametrize("job", ["warming", "looking", "getting ready", "evolving"])
+@pytest.mark.parametrize("job", ["warming", "looking", "getting ready", "evolving", "inspecting"])
 def test_an_import_waits_until_another_is_done(job, tmp_path):
     Project.create(tmp_path / "p").close()
     inbox: queue.SimpleQueue = queue.SimpleQueue()
@@ -28,6 +30,9 @@ def test_an_import_waits_until_another_is_done(job, tmp_path):
         "warming": lambda: runs.warming(),
         "looking": lambda: runs.looking(tmp_path / "p"),
         "getting ready": contour_runs.getting_ready,
+        "inspecting": lambda: microscope_job._looking(
+            microscope_job.Request(plane=np.ones((4, 4), np.int32)), Flag()
+        ),
         "evolving": lambda: contour_runs.evolving(tmp_path / "p", inbox, EvolveConfig(engine="snake")),
     }[job]
     thread = threading.Thread(target=lambda: first(events()))
