@@ -20,7 +20,7 @@ from napari_segsize.widgets.shelf import Shelf
 if TYPE_CHECKING:
     from napari.layers import Layer, Vectors
 
-__all__ = ["OVERLAYS", "ROLE", "ContourDrawing", "Wanted", "truth_edges"]
+__all__ = ["OVERLAYS", "ROLE", "ContourDrawing", "Wanted", "move", "truth_edges"]
 
 ROLE, FIELD_ROLE = "evolving contours", "displacement"
 OVERLAYS = ("start", "evolving", "truth", "displacement", "centroid", *PHI_ROLES)
@@ -163,7 +163,7 @@ class ContourDrawing:
             )  # fmt: skip
             self._shelf.put(ROLE, layer)
         elif layer.data.shape == data.shape:
-            _move(layer, data)
+            move(layer, data)
         else:
             layer.data = data
         if len(data) and not np.array_equal(layer.edge_color, colours):
@@ -184,7 +184,7 @@ class ContourDrawing:
                 layer.edge_width = width
 
 
-def _move(layer: Vectors, data: NDArray[np.float64]) -> None:
+def move(layer: Vectors, data: NDArray[np.float64]) -> None:
     """Draw as many vectors elsewhere, without the picture in the layer list: it takes as long as the rest."""
     if not np.array_equal(layer.data, data):  # a click changes points only, and drawing is dear
         layer.data[...] = data
