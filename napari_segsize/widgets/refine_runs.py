@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import PlaneRef
 from napari_segsize.project.project import Project
+from napari_segsize.widgets.loading import load_engine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +33,7 @@ def aligning(
     SegsizeError
         Without an outline on the plane, or without an edge network if its edges are asked for.
     """
+    load_engine()
     from napari_segsize.engine.refine import refine_plane, rough_objects
 
     with Project.open(folder) as project:
@@ -51,6 +53,7 @@ def aligning(
 
 def finding_edges(folder: Path, plane: PlaneRef) -> Generator[NDArray[np.float32], None, None]:
     """Thin edges of one plane, as the project's edge network sees them."""
+    load_engine()
     from napari_segsize.engine.edge_stages import current_edge_network, edges_of_plane
 
     with Project.open(folder) as project:
@@ -61,6 +64,7 @@ def training_edges(
     folder: Path, config: EdgeConfig, *, resume: bool = False, threads: int = 0
 ) -> Generator[Event, None, Any]:
     """Teach the edge network the outlines of the project; with `resume`, go on with the stopped training."""
+    load_engine()
     from napari_segsize.engine import device
     from napari_segsize.engine.edge_stages import train_edges
 
