@@ -131,8 +131,10 @@ def other_value(item, kind):
     if kind is str:
         return "dice + 0.01*boundary" if item.name == "loss" else "other"
     change = 1 if kind is int else 0.25
-    up = item.default + change
-    return up if meta["max"] is None or up <= meta["max"] else item.default - change
+    up, down = item.default + change, item.default - change
+    if meta["max"] is None or up <= meta["max"]:
+        return up
+    return down if meta["min"] is None or down >= meta["min"] else (item.default + meta["max"]) / 2
 
 
 def words(name: str, value) -> list[str]:
