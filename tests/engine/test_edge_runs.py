@@ -229,3 +229,15 @@ def drained(events):
             next(events)
         except StopIteration as end:
             return end.value
+
+
+def test_a_number_that_is_none_ends_the_training_with_a_sentence(tmp_path):
+    file = tmp_path / "state.pt"
+    network = build_edge_net("small", seed=0)
+    with torch.no_grad():
+        network.fuse.bias.fill_(torch.nan)
+    config = EdgeConfig(steps=2, batch_size=2, patch=32, device="cpu")
+    run = edge_training([item()], [], network, config, file, entry={"kind": "small", "channels": 3})
+    with pytest.raises(SegsizeError, match=r"loss \(fused.* is not a number at step 1"):
+        list(fit(run))
+    assert not file.exists()
