@@ -100,6 +100,7 @@ class Run:
             "weights": self.network.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
             "optimizer": self.optimizer.state_dict(),
+            "precision": self.fabric.strategy.precision.state_dict(),
             "step": self.step,
             "validated": self.validated,
             "best": self.best,
@@ -114,6 +115,8 @@ class Run:
         if self.average is not None and state["average"] is not None:
             self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if state.get("precision"):  # the scale of 16-mixed
+            self.fabric.strategy.precision.load_state_dict(state["precision"])
         self.step, self.validated, self.stale = state["step"], state["validated"], state["stale"]
         self.best, self.best_weights = state["best"], state["best_weights"]
         self.best_metrics = state["best_metrics"]
@@ -219,7 +222,8 @@ def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
             run.parts = min(run.parts * 2, len(batch.images))
             size = -(-len(batch.images) // run.parts)
             yield Notice(f"Out of memory: going on with {size} images at a time.")
-    if not all(bool(p.grad.isfinite().all()) for p in run.network.parameters() if p.grad is not None):
+    finite = all(bool(p.grad.isfinite().all()) for p in run.network.parameters() if p.grad is not None)
+    if not finite and not _scaled(run):
         raise _spoiled(run, *_odd_gradient(run, batch))
     if run.config.clip:
         fabric.clip_gradients(run.trained, run.optimizer, max_norm=run.config.clip, error_if_nonfinite=False)
@@ -259,6 +263,12 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
             "The batch holds nothing to learn from. Add masks or sizes to the training images."
         )
     return losses
+
+
+def _scaled(run: Run) -> bool:
+    """Whether gradients are scaled to fit 16 bits: the optimizer leaves out a step that does not fit."""
+    scaler = getattr(run.fabric.strategy.precision, "scaler", None)
+    return scaler is not None and scaler.get_scale() > 1  # halved by every such step
 
 
 def _odd_gradient(run: Run, batch: Batch) -> tuple[str, str]:

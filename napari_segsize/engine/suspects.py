@@ -68,9 +68,7 @@ def _each(batch: Any) -> Iterable[tuple[Any, list[int], Any]]:
     """Plane, rows of the inputs and batch of each crop by itself; nothing if a batch does not know planes."""
     planes = getattr(batch, "planes", ())
     count = len(planes)
-    origin = getattr(
-        batch, "origin", torch.empty(0)
-    )  # of the turned crops behind the others, if there are any
+    origin = getattr(batch, "origin", torch.empty(0))  # of turned crops, which stand behind the others
     for index, plane in enumerate(planes):
         turned = (origin == index).nonzero()[:, 0].tolist()
         yield plane, [index, *(count + row for row in turned)], batch.part(index, count)

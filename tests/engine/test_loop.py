@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from engine_arrays import squares
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
-from napari_segsize.engine import checkpoint, loop
+from napari_segsize.engine import checkpoint, loop, runs
 from napari_segsize.engine.config import FineTuneConfig, PretrainConfig
 from napari_segsize.engine.events import Notice, Saved, StepDone, Validated
 from napari_segsize.engine.loop import Outcome, Run, fit
@@ -166,6 +168,34 @@ def test_what_is_no_number_names_the_term_and_the_image(
     with pytest.raises(
         SegsizeError, match=rf"The {what} \(dice\) is not a number at step 1, in square_{odd.slice}\. The"
     ):
+        drained(run)
+
+
+def half(scale: float) -> Fabric:
+    """Fabric with 16-mixed as a GPU has it, on a CPU."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+    return Fabric(accelerator="cpu", devices=1, plugins=MixedPrecision("16-mixed", "cpu", scaler))
+
+
+def test_a_scale_too_large_for_16_bits_is_halved_and_kept(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(runs, "launch", lambda *_: half(2.0**40))
+    run = make(tmp_path, "pretrain", steps=3, validate_every=9)
+    before = loop._copy_of(run.network)
+    drained(run)
+    assert same_weights(before, run.network.state_dict())  # three steps that did not fit
+    again = make(tmp_path, "pretrain", steps=40, validate_every=99)
+    again.restore(checkpoint.load(run.file))
+    assert again.fabric.strategy.precision.scaler.get_scale() == 2.0**37
+    drained(again)
+    assert not same_weights(before, again.network.state_dict())
+
+
+def test_a_gradient_that_fits_16_bits_at_no_scale_ends_the_run(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(runs, "launch", lambda *_: half(4.0))
+    run = make(tmp_path, "pretrain", steps=8)
+    first = next(run.network.parameters())
+    first.register_hook(lambda grad: grad * torch.nan)
+    with pytest.raises(SegsizeError, match="gradient is not a number at step 3"):
         drained(run)
 
 
