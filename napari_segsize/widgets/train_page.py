@@ -225,7 +225,8 @@ class TrainPage(QWidget):
         for row, (text, box) in enumerate(
             (("Learn from", self._what), ("Network", self.network), ("Compute on", self._device))
         ):
-            ignores_stray_wheel(box)
+            if isinstance(box, QComboBox):  # the choice of the network sees to its own, and is no stop of Tab
+                ignores_stray_wheel(box)
             grid.addWidget(QLabel(text), row, 0, top if box is self.network else Qt.AlignmentFlag(0))
             grid.addWidget(box, row, 1)
         return grid

@@ -45,7 +45,7 @@ def widget(make_napari_viewer_proxy, shapes_project, qtbot, monkeypatch, tmp_pat
     made = SegsizeWidget(viewer)
     viewer.window.add_dock_widget(made, name="Segsize")
     made.controller.open_project(shapes_project.folder)
-    qtbot.waitUntil(lambda: made.controller.state.resumable is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: made.controller.state.resumable is not None, timeout=90_000)
     made.window().activateWindow()
     yield made
     made.controller.dispose()
@@ -60,6 +60,15 @@ def turn_to(widget, qtbot, title):
     return widget.pages[TITLES.index(title)]
 
 
+def is_seen(widget: QWidget) -> bool:
+    """Whether it is on the screen, once what was just unfolded has been laid out."""
+    end = time.monotonic() + 5
+    while widget.visibleRegion().isEmpty() and time.monotonic() < end:
+        QApplication.processEvents()
+        time.sleep(0.01)
+    return not widget.visibleRegion().isEmpty()
+
+
 def stops(page: QWidget) -> list[QWidget]:
     """Press Tab until it leaves the page."""
     found: list[QWidget] = []
@@ -69,7 +78,7 @@ def stops(page: QWidget) -> list[QWidget]:
         if not page.isAncestorOf(reached):
             return found
         assert reached not in found, f"Tab does not leave {reached}"
-        assert not reached.visibleRegion().isEmpty(), f"{reached} has the focus and is not seen"
+        assert is_seen(reached), f"{reached} has the focus and is not seen"
         found.append(reached)
 
 
