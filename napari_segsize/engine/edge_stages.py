@@ -167,6 +167,20 @@ def _load_state(project: Project) -> Mapping[str, Any]:
 def _finish(
     project: Project, run: Run, outcome: Outcome, validation: list[EdgeItem]
 ) -> Generator[Event, None, None]:
+    """Record the network in one process; under torchrun the others wait until it has written."""
+    if not run.fabric.is_global_zero:
+        run.fabric.barrier()
+        yield Ended(stage="edges", metrics=outcome.metrics)
+        return
+    ended = yield from _conclude(project, run, outcome, validation)
+    run.file.unlink(missing_ok=True)
+    run.fabric.barrier()
+    yield ended
+
+
+def _conclude(
+    project: Project, run: Run, outcome: Outcome, validation: list[EdgeItem]
+) -> Generator[Event, None, Ended]:
     """Record the network; use it unless the one in use is better on the same held-out planes."""
     run.network.load_state_dict(outcome.weights)
     nn.Module.eval(run.network)
@@ -184,8 +198,7 @@ def _finish(
     record = _record(project, run, outcome, new)
     if better:
         project.promote(record)
-    run.file.unlink(missing_ok=True)
-    yield Ended(stage="edges", promoted=better, model=record, metrics=new, message=message)
+    return Ended(stage="edges", promoted=better, model=record, metrics=new, message=message)
 
 
 def _score_of(

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -160,3 +163,31 @@ def test_too_few_planes_to_compare_says_so(project):
     assert events[-1].promoted
     again = list(train_edges(project, TINY))[-1]
     assert not again.promoted
+
+
+_PROCESSES = """
+import sys
+from napari_segsize.engine.edge_config import EdgeConfig
+from napari_segsize.engine.edge_stages import train_edges
+from napari_segsize.project import Project
+config = EdgeConfig(steps=2, validate_every=1, batch_size=2, patch=32, device="cpu")
+with Project.open(sys.argv[1]) as project:
+    list(train_edges(project, config))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun's gloo start-up differs on Windows")
+def test_two_processes_record_one_model(project, tmp_path):
+    script = tmp_path / "train.py"
+    script.write_text(_PROCESSES)
+    runner = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    folder = project.folder
+    project.close()
+    subprocess.run(
+        [*runner, str(script), str(folder)],
+        check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240, capture_output=True,
+    )  # fmt: skip
+    with Project.open(folder) as again:
+        assert [model.stage for model in again.models()] == ["edges"]
+        assert {file.name for file in again.models_folder.iterdir()} == {"0001-edges.pt"}
