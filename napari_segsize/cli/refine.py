@@ -187,15 +187,22 @@ class _Planes(_Work):
             record = self._project.image(rough.plane.image)
             moving = refine_plane(self._project, rough, self._config, network=network)
             found = yield from self._aligned(moving, _where(record, rough.plane))
-            self._keep(rough, found, record)
+            yield from self._keep(rough, found, record)
         yield Ended(stage="refine")
 
-    def _keep(self, rough: "Rough", found: "list[Alignment]", record: "ImageRecord") -> None:
+    def _keep(
+        self, rough: "Rough", found: "list[Alignment]", record: "ImageRecord"
+    ) -> "Generator[Event, None, None]":
         from ..engine.alignment import merged
-        from ..engine.refine import accept
+        from ..engine.events import Notice
+        from ..engine.refine import accept, as_they_were
 
         found = [each for each in found if each.sound]  # the others stay, as was said
         if self._accept:
+            same = as_they_were(self._project, rough, found)
+            if len(same) < len(found):
+                yield Notice(f"{_where(record, rough.plane)}: what was drawn anew in the meantime stays.")
+            found = same
             labels = accept(self._project, rough, found)
             self.accepted += len(found)
         else:

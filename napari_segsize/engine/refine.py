@@ -18,7 +18,7 @@ from .edge_config import AlignConfig
 if TYPE_CHECKING:
     from ..models.edges import EdgeNet
 
-__all__ = ["Rough", "Target", "accept", "refine_plane", "rough_objects", "rough_planes"]
+__all__ = ["Rough", "Target", "accept", "as_they_were", "refine_plane", "rough_objects", "rough_planes"]
 
 Target = Literal["image", "edges"]
 """What outlines are aligned to: the image's own edges, or what the project's edge network sees."""
@@ -120,6 +120,20 @@ def refine_plane(
     yield from align_labels(rough.labels, config=config, numbers=numbers, **source)
 
 
+def as_they_were(project: Project, rough: Rough, found: Iterable[Alignment]) -> list[Alignment]:
+    """Those of `found` whose outline is still the one that was aligned: nobody has drawn it anew since."""
+    now = rough_objects(project.annotation(rough.plane), (rough.labels.shape[0], rough.labels.shape[1]))
+    numbers = {("contour", name): number for number, name in now.objects.items()}
+    numbers |= {("painted", str(value)): number for number, value in now.painted.items()}
+
+    def same(number: int) -> bool:
+        contour = number in rough.objects
+        key = ("contour", rough.objects[number]) if contour else ("painted", str(rough.painted[number]))
+        return key in numbers and np.array_equal(now.labels == numbers[key], rough.labels == number)
+
+    return [each for each in found if same(each.number)]
+
+
 def accept(project: Project, rough: Rough, found: Sequence[Alignment]) -> NDArray[np.int32]:
     """Put aligned outlines in the project, without overlaps: one transaction a contour, one for the mask.
 
@@ -128,13 +142,15 @@ def accept(project: Project, rough: Rough, found: Sequence[Alignment]) -> NDArra
     rough : Rough
         As it was when they were aligned.
     found : sequence of Alignment
-        Those that are accepted; objects that did not move are left as they are.
+        Those that are accepted; objects that did not move, or that somebody has drawn anew or rejected
+        since, are left as they are.
 
     Returns
     -------
     (H, W) int32 array
-        All objects of the plane, as they are now.
+        All objects of `rough`, with the accepted ones as they are now.
     """
+    found = as_they_were(project, rough, found)
     labels = merged(rough.labels, found).astype(np.int32)
     numbers = [each.number for each in found]
     changed = [number for number in numbers if ((labels == number) != (rough.labels == number)).any()]

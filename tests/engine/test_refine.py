@@ -79,6 +79,19 @@ def test_an_object_that_did_not_move_is_no_step(project):
     assert project.annotation(rough.plane).mask is None  # the last step was the mask of the fixture
 
 
+def test_what_was_drawn_anew_since_is_not_overwritten(project):
+    (rough,) = rough_planes(project)
+    found = list(refine_plane(project, rough, AlignConfig(stay=0.1)))
+    assert all(each.moved for each in found)
+    project.put_contour(rough.plane, object="a", rings=())
+    mine = 5 * disk((24, 48), 8).astype(np.int32)
+    project.put_mask(rough.plane, mine)
+    accept(project, rough, found)
+    said = project.annotation(rough.plane)
+    assert not any(contour.accepted for contour in said.contours)
+    assert np.array_equal(said.mask, mine)
+
+
 def test_a_label_under_a_contour_is_the_contours(project):
     (record,) = project.images()
     plane = PlaneRef(record.id, 0)
