@@ -60,11 +60,19 @@ def within_memory(
     if network.estimate is None:
         return config, 1, ()
     shape = [max(item.shape[axis] for item in train.items) for axis in (0, 1)]
-    fit = fitting_crops(network.estimate, config.patch, shape, crops, memory.free_bytes(device))
+    fit = fitting_crops(network.estimate, config.patch, shape, crops, _free_everywhere(device))
     said = [_memory(config.patch, shape, crops, fit, train.channels)]
     if advised := advice(kind, typical_size(sizes_of(train))):
         said.append(advised)
     return replace(config, patch=min(config.patch, fit.side)), fit.parts, tuple(said)
+
+
+def _free_everywhere(device: torch.device) -> int:
+    """Bytes free where least are: all processes of a run must cut the same crops in as many parts."""
+    free = torch.tensor(memory.free_bytes(device), device=device)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(free, op=torch.distributed.ReduceOp.MIN)
+    return int(free)
 
 
 def forecast(config: PretrainConfig, shape: Sequence[int], channels: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,29 @@ def test_crops_and_tiles_become_small_where_memory_is_short_and_it_is_said(tmp_p
         assert "Close other programs" in sentences(
             list(predict(project, PredictConfig(device="cpu", split="validation")))
         )
+
+
+def test_processes_agree_on_the_least_memory(project: Project, monkeypatch, tmp_path) -> None:
+    from napari_segsize.engine.dataset import loading
+    from napari_segsize.engine.runs import pretraining
+
+    def elsewhere_less(free: torch.Tensor, op: object) -> None:
+        assert op == torch.distributed.ReduceOp.MIN
+        free.clamp_(max=2 * 2 * 4 * 3_500 * 34**2)
+
+    loaded = loading(project, "train", stage="pretrain")
+    while True:
+        try:
+            next(loaded)
+        except StopIteration as end:
+            data = end.value
+            break
+    config = replace(PRETRAIN, batch_size=8)
+    alone = pretraining(data, data, config, tmp_path / "a.pt")
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", elsewhere_less)
+    together = pretraining(data, data, config, tmp_path / "b.pt")
+    assert alone.parts == 1 < together.parts
 
 
 def test_u_net_is_advised_for_thick_objects(tmp_path: Path) -> None:
