@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -170,6 +171,28 @@ def rows() -> list[Row]:
         Row("Hausdorff, distances", losses.hausdorff_loss, hausdorff, "MONAI", disks),
         Row(f"clDice, lines 5 px wide, {needed} iterations", losses.cldice_loss, line, "MONAI", vessels),
         Row("topology", losses.topology_loss, None, "", vessels),
+        *kornia_rows(disks),
+    ]
+
+
+def kornia_rows(disks: Tensor) -> list[Row]:
+    """What kornia has too, where it is installed."""
+    if importlib.util.find_spec("kornia") is None:
+        return []
+    from kornia import losses as kornia
+
+    erosion = kornia.HausdorffERLoss(alpha=2.0, k=10, reduction="none")
+    stretched = partial(losses.hausdorff_erosion_loss, erosions=10, erosion="stretch")
+
+    def of_object(logits: Tensor, target: Tensor) -> Tensor:
+        """It wants a channel a class, and computes both."""
+        probs = logits.sigmoid()
+        return erosion(torch.cat([1 - probs, probs], 1), target.long())[1].mean()
+
+    focal = partial(kornia.binary_focal_loss_with_logits, alpha=0.25, gamma=2.0, reduction="mean")
+    return [
+        Row("Hausdorff, erosion, stretched", stretched, of_object, "kornia", disks),
+        Row("focal, alpha 1/4", partial(losses.focal_loss, alpha=0.25), focal, "kornia", disks),
     ]
 
 
