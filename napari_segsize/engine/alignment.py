@@ -223,9 +223,12 @@ def merged(labels: NDArray[Any], found: Iterable[Alignment]) -> NDArray[Any]:
         result[mask & (labels == number)] = number
     for number, mask in masks.items():
         result[mask & (result == 0)] = number
-    for number in masks:
-        if not (result == number).any():
+    for _ in masks:  # to put one back may cover another one
+        gone = [number for number in masks if not (result == number).any()]
+        for number in gone:
             result[labels == number] = number
+        if not gone:
+            break
     return result
 
 

@@ -214,3 +214,16 @@ def test_a_contested_pixel_stays_with_its_owner_and_nobody_vanishes():
 def test_bad_input_gets_a_sentence(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_an_object_that_is_put_back_covers_no_other_one_whole():
+    labels = np.array([[1, 2, 3]], np.int32)
+
+    def moved(number: int, column: int) -> Alignment:
+        rough, after = labels == number, np.zeros_like(labels, bool)
+        after[0, column] = True
+        return Alignment(number, (0, 0), np.stack([rough, after]))
+
+    # 1 goes where 2 was, 2 and 3 where 3 is: 2 is put back, and with it 1
+    found = merged(labels, [moved(1, 1), moved(2, 2), moved(3, 2)])
+    assert found.tolist() == [[1, 2, 3]]
