@@ -306,6 +306,9 @@ def test_masks_go_in_by_name_and_out(segsize, tmp_path):
     folder = tmp_path / "p"
     segsize("new", folder)
     segsize("add", folder, tmp_path / "a.tif", tmp_path / "a1.tif")
+    empty = segsize("export-masks", folder, tmp_path / "out")
+    assert empty.exit_code == 1
+    assert "There are no masks to write" in empty.output
     done = segsize("import-masks", folder, tmp_path / "labels", "--empty", "no_object", "--json")
     assert {"image": "a1", "planes": 1}.items() <= lines(done.stdout)[0].items(), done.output
     counts = lines(segsize("info", folder, "--json").stdout)[0]["counts"]

@@ -94,6 +94,10 @@ def export_masks(
 
     with Project.open(project) as opened:
         painted = {said.plane.image for said in opened.annotations() if said.mask is not None}
+        if not painted:
+            raise SegsizeError(
+                "There are no masks to write: paint some on the page Annotate, or import label images."
+            )
         for image in opened.images():
             if image.id in painted:
                 folder.mkdir(parents=True, exist_ok=True)
