@@ -14,6 +14,7 @@ from torch import Tensor
 from napari_segsize.losses import LOSSES
 from napari_segsize.losses.picture import Dot, Picture
 from napari_segsize.losses.pictures import PICTURES
+from napari_segsize.losses.recipe import ALIASES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +109,7 @@ def microscope(
     -----
     Computed in float64. Probabilities of 0 and 1 are taken to be 1e-6 away, where a logit is 13.8.
     """
-    info = look_up(name)
+    info, name = look_up(name), _plain(name)
     settings = _settings(name, info, options)
     if kind not in get_args(Kind):
         raise ValueError(f'kind: expected "auto", "logits", "probabilities" or "mask", got {kind!r}.')
@@ -144,12 +145,22 @@ def microscope(
 
 
 def look_up(name: str) -> LossInfo:
-    """Return what the catalogue says about a loss; a ValueError suggests the nearest name."""
-    if name in LOSSES:
-        return LOSSES[name]
+    """Return what the catalogue says about a loss; a ValueError suggests the nearest name.
+
+    The other names that recipes know ("cross-entropy" and "ce" for "bce") are known here too.
+    """
+    plain = _plain(name)
+    if plain in LOSSES:
+        return LOSSES[plain]
     near = get_close_matches(name, LOSSES, 1, 0.4)
     hint = f' Did you mean "{near[0]}"?' if near else f" There are {', '.join(sorted(LOSSES))}."
     raise ValueError(f"{name!r} is no loss of the catalogue.{hint}")
+
+
+def _plain(name: str) -> str:
+    """Key of the catalogue for a name as people write it."""
+    plain = name.lower().replace("-", "_")
+    return ALIASES.get(plain, plain)
 
 
 def _settings(name: str, info: LossInfo, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -251,3 +251,12 @@ def test_bad_input_gets_a_sentence(change, sentence):
     given = {"name": "dice", "prediction": probabilities(), "target": truth(), **change}
     with pytest.raises(ValueError, match=sentence):
         microscope(given.pop("name"), given.pop("prediction"), given.pop("target"), **given)
+
+
+@pytest.mark.parametrize("name", ["ce", "cross-entropy", "Cross-Entropy"])
+def test_other_names_of_recipes_are_known(name):
+    probabilities = np.array([[0.2, 0.9], [0.4, 0.1]])
+    mask = np.array([[0, 1], [1, 0]])
+    view = microscope(name, probabilities, mask)
+    assert view.name == "bce"
+    assert view.value == microscope("bce", probabilities, mask).value
