@@ -17,6 +17,8 @@ def main() -> None:
         ("distance.py",),
         ("flips.py",),
         ("losses.py",),
+        ("loss_comparison.py", sys.argv[1], "--out", "losses.jsonl"),
+        ("loss_comparison.py", "losses.jsonl", "--table"),
         ("annotation.py",),
         ("epoch.py", hippocampus),
         ("hippocampus.py", hippocampus, "--out", "hippocampus.jsonl"),
