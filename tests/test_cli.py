@@ -613,3 +613,17 @@ def test_use_puts_a_model_in_use_and_names_those_there_are(segsize, project) -> 
         assert opened.current_model().id == 2
     refused = segsize("use", project, 7)
     assert refused.exit_code != 0
+
+
+def test_the_list_of_commands_is_whole_and_in_the_order_of_a_project(segsize):
+    text = segsize("--help").output.partition("Commands:")[2]
+    assert "..." not in text
+    assert "Outline objects from four extreme points, or from a size with a place." in " ".join(text.split())
+    listed = [line.split()[0] for line in text.splitlines() if line[:3].strip()]
+    for before, after in (
+        ("new", "add"),
+        ("add", "pretrain"),
+        ("pretrain", "finetune"),
+        ("evolve", "refine"),
+    ):
+        assert listed.index(before) < listed.index(after)

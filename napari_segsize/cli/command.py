@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import typer
+import typer.core
 
 from ..errors import SegsizeError
 
@@ -26,8 +27,26 @@ ConfigT = TypeVar("ConfigT")
 EXIT_USER = 1  # something the user can mend; 2 is a wrong command line, as everywhere
 EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
 
+_SHOWN = (
+    "demo", "run", "new", "add", "split", "info", "import-sizes", "import-masks", "import-contours",
+    "pretrain", "finetune", "evaluate", "predict", "use", "evolve", "finetune-contours", "refine",
+    "train-edges", "edges", "losses", "loss",
+)  # fmt: skip
+"""Commands in the order of a project's life; those that are not named here come last, by name."""
+
+
+class _InOrder(typer.core.TyperGroup):
+    """Lists commands in the order in which they are needed, whatever file they are written in."""
+
+    def list_commands(self, _ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's own
+        """Names of the commands."""
+        last = len(_SHOWN)
+        return sorted(self.commands, key=lambda name: (_SHOWN.index(name) if name in _SHOWN else last, name))
+
+
 app = typer.Typer(
     name="segsize",
+    cls=_InOrder,
     help="Learn to segment from object sizes: few masks, many sizes, one network.",
     no_args_is_help=True,
     add_completion=False,
@@ -80,7 +99,9 @@ def command(
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         del run.__dict__["__wrapped__"]  # typer would read the hints of the function behind
-        app.command(name or function.__name__.replace("_", "-"))(run)
+        # in whole: left to itself, the list of commands cuts the line off
+        summary = (inspect.getdoc(function) or "").partition("\n")[0]
+        app.command(name or function.__name__.replace("_", "-"), short_help=summary)(run)
         return function
 
     return register

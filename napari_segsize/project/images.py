@@ -283,7 +283,7 @@ class _told:  # noqa: N801  # reads as a verb at the `with`
             return
         if isinstance(error, FileNotFoundError):
             raise SegsizeError(
-                f"{path} is not there any more: put it back, or show where it is now."
+                f"{path} is not there: check the path, put the file back, or show where it is now."
             ) from error
         if isinstance(error, PermissionError):
             raise SegsizeError(f"{path} may not be read: change its permissions.") from error

@@ -383,7 +383,7 @@ class TestOddities:
                 open_image(tmp_path / name).read()
 
     def test_missing_and_unknown_files(self, tmp_path: Path) -> None:
-        with pytest.raises(SegsizeError, match="not there any more"):
+        with pytest.raises(SegsizeError, match="is not there: check the path"):
             open_image(tmp_path / "a.png")
         (tmp_path / "a.txt").write_text("x")
         with pytest.raises(SegsizeError, match=r"expected one of \.png"):
