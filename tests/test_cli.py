@@ -627,3 +627,47 @@ def test_the_list_of_commands_is_whole_and_in_the_order_of_a_project(segsize):
         ("evolve", "refine"),
     ):
         assert listed.index(before) < listed.index(after)
+
+
+# -- settings from a file -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.toml", 'loss = "dice + 0.01*boundary"\nlearning-rate = 1\nsteps = 7\naugment = false\n'),
+        (
+            "run.json",
+            '{"loss": "dice + 0.01*boundary", "learning_rate": 1, "steps": 7, "augment": false}',
+        ),
+    ],
+)
+def test_settings_come_from_a_file_and_the_command_line_wins(tmp_path, name, text):
+    application, seen = probe(PretrainConfig)
+    (tmp_path / name).write_text(text)
+    done = CliRunner().invoke(application, ["--config", str(tmp_path / name), "--steps", "9"])
+    assert done.exit_code == 0, done.output
+    assert seen == [PretrainConfig(loss="dice + 0.01*boundary", learning_rate=1.0, steps=9, augment=False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("step = 7", "step: no such setting; did you mean steps?"),
+        ('steps = "7"', "steps: expected int, got '7'"),
+        ("steps = 0", "steps: expected at least 1, got 0"),
+        ("steps 7", "expected settings as `name = value` lines"),
+        (None, "does not exist: check the path of the settings"),
+    ],
+)
+def test_a_file_that_does_not_fit_is_one_sentence(tmp_path, text, sentence):
+    application, seen = probe(PretrainConfig)
+    file = tmp_path / "run.toml"
+    if text is not None:
+        file.write_text(text)
+    done = CliRunner().invoke(application, ["--config", str(file)])
+    assert done.exit_code == 1
+    assert not seen
+    said = " ".join(done.stderr.split())
+    assert sentence in said.replace(str(tmp_path), "")
+    assert "run.toml" in said

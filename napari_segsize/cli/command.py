@@ -16,6 +16,7 @@ import typer
 import typer.core
 
 from ..errors import SegsizeError
+from .settings_file import read_settings
 
 if TYPE_CHECKING:
     from .output import Output
@@ -58,6 +59,7 @@ ProjectPath = Annotated[
     Path, typer.Argument(metavar="PROJECT", help="folder of the project, or its project.segsize file")
 ]
 _JSON_HELP = "one JSON event or result per line on stdout, and nothing else there"
+_FILE_HELP = "settings from a TOML or JSON file, by the names of the options, which win over it"
 _ORDER = inspect.Parameter.KEYWORD_ONLY
 
 
@@ -69,7 +71,8 @@ def command(
     """Register a function as a command of `app`.
 
     The function's first parameter, ``out``, is where it reports; with `config` the second one is
-    ``config``, built from the generated options, or ``given``, those of them that stand on the command line.
+    ``config``, built from the generated options and the file behind ``--config``, or ``given``, those of them
+    that stand on the command line or in the file. The command line wins.
 
     Parameters
     ----------
@@ -88,14 +91,23 @@ def command(
         def run(ctx: typer.Context, json_lines: bool, **values: Any) -> None:
             with _exit_codes(json_lines) as out:
                 if config is not None:
+                    file = values.pop("settings_file")
                     given = _given(ctx, values, config)
+                    if file is not None:
+                        given = read_settings(file, config) | given
                     if "given" in signature.parameters:
                         values["given"] = given
                     else:
                         values["config"] = configured(config, given)
                 function(out, **values)
 
-        parameters = [_context(), *(p.replace(kind=_ORDER) for p in own), *settings, _json_flag()]
+        parameters = [
+            _context(),
+            *(p.replace(kind=_ORDER) for p in own),
+            *settings,
+            *_file_of(config),
+            _json_flag(),
+        ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
         del run.__dict__["__wrapped__"]  # typer would read the hints of the function behind
@@ -112,6 +124,14 @@ _INJECTED = ("out", "config", "given")
 
 def _context() -> inspect.Parameter:
     return inspect.Parameter("ctx", _ORDER, annotation=typer.Context)
+
+
+def _file_of(config: type[Any] | None) -> tuple[inspect.Parameter, ...]:
+    """The option that names a file of settings, for commands that have some."""
+    if config is None:
+        return ()
+    annotation = Annotated[Path | None, typer.Option("--config", metavar="FILE", help=_FILE_HELP)]
+    return (inspect.Parameter("settings_file", _ORDER, default=None, annotation=annotation),)
 
 
 def _json_flag() -> inspect.Parameter:
