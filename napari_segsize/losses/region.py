@@ -6,8 +6,11 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from napari_segsize.losses._masks import read_masks
+from napari_segsize.losses._reduce import Reduction, reduce_planes
 
-def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
+
+def bce_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """Mean binary cross-entropy of the paper's eq. 6, in the numerically stable form of torch.
 
     Parameters
@@ -15,23 +18,29 @@ def bce_loss(logits: Tensor, target: Tensor) -> Tensor:
     logits : (N, C, *spatial) float Tensor
         Before the sigmoid.
     target : (N, C, *spatial) Tensor
-        The true mask: boolean, integer or float in 0..1.
+        The true mask: boolean, integer or float in 0..1. A plane with NaN is unlabelled and has no term.
+    reduction : {"mean", "none"}
+        Mean over the labelled planes (0 if there are none), or one value a plane ``(N, C)``.
 
     Returns
     -------
-    () Tensor
-        Mean over all pixels; the paper sums instead, which only scales the learning rate.
+    () or (N, C) Tensor
+        Mean over pixels; the paper sums instead, which only scales the learning rate. float64 for float64
+        logits, otherwise float32.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If a shape, a device or an option does not fit.
     """
-    _check(logits, target)
-    return nn.functional.binary_cross_entropy_with_logits(logits, target.to(logits.dtype))
+    exact, truth, known = read_masks(logits, target)
+    if reduction == "mean" and known.device.type == "cpu" and known.all():
+        return nn.functional.binary_cross_entropy_with_logits(exact, truth)  # the same in one go
+    terms = nn.functional.binary_cross_entropy_with_logits(exact, truth, reduction="none")
+    return reduce_planes(terms.flatten(2).mean(-1), known, reduction)
 
 
-def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+def dice_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """One minus the soft Dice overlap, as MONAI's `DiceLoss` computes it. 0 when both masks are empty.
 
     Parameters
@@ -39,23 +48,25 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
     logits : (N, C, *spatial) float Tensor
         Before the sigmoid.
     target : (N, C, *spatial) Tensor
-        The true mask: boolean, integer or float in 0..1.
+        The true mask: boolean, integer or float in 0..1. A plane with NaN is unlabelled and has no term.
+    reduction : {"mean", "none"}
+        Mean over the labelled planes (0 if there are none), or one value a plane ``(N, C)``.
 
     Returns
     -------
-    () Tensor
-        Mean over planes; float32 unless logits are float64, since sums of half precision overflow.
+    () or (N, C) Tensor
+        float32 unless logits are float64, since sums of half precision overflow.
 
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If a shape, a device or an option does not fit.
     """
     from monai.losses.dice import DiceLoss as MonaiDice  # takes seconds to import
 
-    _check(logits, target)
-    exact = logits.double() if logits.element_size() == 8 else logits.float()
-    return cast("Tensor", MonaiDice(sigmoid=True)(exact, target.to(exact.dtype)))
+    exact, truth, known = read_masks(logits, target)
+    values = cast("Tensor", MonaiDice(sigmoid=True, reduction="none")(exact, truth))
+    return reduce_planes(values.flatten(2).mean(-1), known, reduction)
 
 
 class BceLoss(nn.Module):
@@ -72,8 +83,3 @@ class DiceLoss(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """`dice_loss` of `logits` against `target`, both ``(N, C, *spatial)``."""
         return dice_loss(logits, target)
-
-
-def _check(logits: Tensor, target: Tensor) -> None:
-    if logits.shape != target.shape:
-        raise ValueError(f"target: expected {tuple(logits.shape)} as logits, got {tuple(target.shape)}.")

@@ -43,3 +43,31 @@ def test_importing_the_losses_does_not_import_monai_or_numba():
     code = "import sys, napari_segsize.losses; print(*{'monai', 'numba'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize("loss", [bce_loss, dice_loss])
+class TestPlanes:
+    def test_an_unlabelled_plane_has_no_term(self, loss):
+        logits = torch.randn(3, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+        target = (torch.rand(3, 2, 5, 6) < 0.4).double()
+        each = loss(logits, target, reduction="none")
+        assert each.shape == (3, 2)
+        assert loss(logits, target).item() == pytest.approx(each.mean().item())
+        target[1, 0, 2, 3] = torch.nan
+        value = loss(logits, target)
+        expected = (each.sum() - each[1, 0]) / 5
+        assert value.item() == pytest.approx(expected.item())
+        (slope,) = torch.autograd.grad(value, logits)
+        assert slope.isfinite().all()
+        assert not slope[1, 0].any()
+        assert loss(logits, torch.full_like(target, torch.nan)).item() == 0
+
+    def test_half_precision_is_computed_in_single(self, loss):
+        logits = torch.randn(1, 1, 8, 8).half()
+        target = torch.rand(1, 1, 8, 8) < 0.5
+        assert loss(logits, target).dtype == torch.float32
+        assert loss(logits, target) == loss(logits.float(), target)
+
+    def test_a_target_elsewhere_is_refused(self, loss):
+        with pytest.raises(ValueError, match=r"target: expected on cpu as logits, got meta"):
+            loss(torch.zeros(1, 1, 3, 3), torch.zeros(1, 1, 3, 3, device="meta"))
