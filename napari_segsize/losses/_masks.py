@@ -37,6 +37,21 @@ def read_masks(
     ValueError
         If a shape, a type or a device does not fit.
     """
+    exact, truth = read_pair(logits, target, axes=axes)
+    if not target.is_floating_point():
+        return exact, truth, torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+    known = ~truth.flatten(2).sum(-1).isnan()
+    # Asking whether there is anything to replace is cheap here, and on a GPU a wait.
+    if truth.device.type == "cpu" and known.all():
+        return exact, truth, known
+    return exact, truth.masked_fill(truth.isnan(), 0), known
+
+
+def read_pair(logits: Tensor, target: Tensor, *, axes: Sequence[int] = (1, 2, 3)) -> tuple[Tensor, Tensor]:
+    """As `read_masks`, but a target with NaN keeps it, and nobody looks for it.
+
+    For losses that look at what comes out instead, which is cheaper.
+    """
     exact = read_logits(logits, axes=axes)
     check_device("target", target, logits)
     if target.shape != logits.shape:
@@ -46,15 +61,7 @@ def read_masks(
         )
     if target.is_complex():
         raise ValueError(f"target: expected a boolean, integer or float mask, got {target.dtype}.")
-    if not target.is_floating_point():
-        known = torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
-        return exact, target.to(exact.dtype), known
-    known = ~target.flatten(2).sum(-1).isnan()
-    target = target.to(exact.dtype)
-    # Asking whether there is anything to replace is cheap here, and on a GPU a wait.
-    if target.device.type == "cpu" and known.all():
-        return exact, target, known
-    return exact, target.masked_fill(target.isnan(), 0), known
+    return exact, target.to(exact.dtype)
 
 
 def read_logits(logits: Tensor, *, axes: Sequence[int] = (1, 2, 3)) -> Tensor:

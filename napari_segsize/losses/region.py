@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from napari_segsize.losses._masks import read_masks
+from napari_segsize.losses._masks import read_masks, read_pair
 from napari_segsize.losses._reduce import Reduction, reduce_planes
 
 
@@ -33,9 +33,11 @@ def bce_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") -
     ValueError
         If a shape, a device or an option does not fit.
     """
+    if reduction == "mean" and logits.device.type == "cpu":
+        value = nn.functional.binary_cross_entropy_with_logits(*read_pair(logits, target))
+        if not value.isnan():  # nothing is unlabelled, or wrong: the same in one go
+            return value
     exact, truth, known = read_masks(logits, target)
-    if reduction == "mean" and known.device.type == "cpu" and known.all():
-        return nn.functional.binary_cross_entropy_with_logits(exact, truth)  # the same in one go
     terms = nn.functional.binary_cross_entropy_with_logits(exact, truth, reduction="none")
     return reduce_planes(terms.flatten(2).mean(-1), known, reduction)
 
@@ -64,6 +66,10 @@ def dice_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") 
     """
     from monai.losses.dice import DiceLoss as MonaiDice  # takes seconds to import
 
+    if reduction == "mean" and logits.device.type == "cpu":
+        value = cast("Tensor", MonaiDice(sigmoid=True)(*read_pair(logits, target)))
+        if not value.isnan():
+            return value
     exact, truth, known = read_masks(logits, target)
     values = cast("Tensor", MonaiDice(sigmoid=True, reduction="none")(exact, truth))
     return reduce_planes(values.flatten(2).mean(-1), known, reduction)
