@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,21 +14,20 @@ from ..models.contour import ContourNet, build_contour_net
 from ..project import Project, Split
 from . import checkpoint
 from .closeup import CloseUp
-from .config import from_dict, to_dict
+from .config import from_dict
 from .contour_config import ContourConfig
 from .contour_items import contour_items, hold_out
 from .contour_runs import contour_entry, contour_score, contour_training, score_contours
 from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started
 from .loop import Outcome, Run, fit
+from .run_files import record_model, state_file, stopped_state
 from .starter import load_starter
 from .turn import turn
 
 __all__ = ["CONTOUR_ROWS", "evaluate_contours", "finetune_contour"]
 
 CONTOUR_ROWS = ("contour network before", "contour network after")
-
-_STATE = "contour.resume.pt"
 
 
 def finetune_contour(
@@ -57,14 +55,16 @@ def finetune_contour(
     """
     config = config or ContourConfig()
     with turn(project.models_folder, "contour"):
-        state = _load_state(project) if resume else None
+        state = (
+            stopped_state(project, "contour", ContourConfig, called="contour training") if resume else None
+        )
         if state is not None:
             config = from_dict(ContourConfig, state["config"])
         network, entry, start_model = _start(project, config)
         train, validation, notices = yield from _items(project)
         before = {name: value.clone() for name, value in network.state_dict().items()}
         run = contour_training(
-            train, validation, network, config, project.models_folder / _STATE,
+            train, validation, network, config, state_file(project, "contour"),
             entry=entry, start_model=start_model, look_first=config.model == "starter",
         )  # fmt: skip
         if state is not None:
@@ -146,20 +146,6 @@ def _shipped_fits() -> bool:
     return True
 
 
-def _load_state(project: Project) -> Mapping[str, Any]:
-    file = project.models_folder / _STATE
-    if not file.is_file():
-        raise SegsizeError("There is no stopped contour training to resume in this project. Start a new one.")
-    state = checkpoint.load(file)
-    try:
-        from_dict(ContourConfig, state["config"])
-    except (KeyError, ValueError) as error:
-        raise SegsizeError(
-            "The stopped contour training was left by another version of napari-segsize. Start a new one."
-        ) from error
-    return state
-
-
 def _start(project: Project, config: ContourConfig) -> tuple[ContourNet, dict[str, Any], int | None]:
     """The network a training starts from, its entry, and its number if it is one of the project's."""
     if config.model != "starter":
@@ -238,7 +224,7 @@ def _conclude(
         better = known and contour_score(new) >= contour_score(old)
     else:
         rival, better = run.start_model, True
-    record = _record(project, run, outcome, new)
+    record = record_model(project, run, outcome.weights, new).id
     if better:
         project.promote(record)
     rows = (
@@ -272,16 +258,3 @@ def _row(name: str, metrics: Mapping[str, float], objects: int, model: int | Non
         name=name, iou=metrics["iou"], dice=metrics["dice"], size_error=metrics["size_error"],
         images=objects, model=model,
     )  # fmt: skip
-
-
-def _record(project: Project, run: Run, outcome: Outcome, metrics: Mapping[str, float]) -> int:
-    """Write the model under a number of its own and enter it in the project."""
-    number = max((model.id for model in project.models()), default=0) + 1
-    file: Path
-    while (file := project.models_folder / f"{number:04d}-contour.pt").exists():
-        number += 1
-    config = to_dict(run.config)
-    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
-    content = {"stage": "contour", "config": config, "network": run.entry, "metrics": known}
-    checkpoint.save(file, {**content, "weights": outcome.weights})
-    return project.add_model(file, stage="contour", metrics=known, config=config).id

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..ops.thinning import thin
 from ..project import ModelRecord, PlaneRef, Project
 from . import checkpoint
 from .closeup import in_three_channels
-from .config import from_dict, to_dict
+from .config import from_dict
 from .dataset import normalised
 from .device import describe, resolve
 from .edge_config import EdgeConfig
@@ -26,11 +26,10 @@ from .edge_items import EdgeItem, edge_items, hold_out_planes
 from .edge_runs import edge_probabilities, edge_training, score_edges
 from .events import Ended, Event, Notice, Started
 from .loop import Outcome, Run, fit
+from .run_files import record_model, state_file, stopped_state
 from .turn import turn
 
 __all__ = ["current_edge_network", "edges_of_plane", "load_edge_network", "train_edges"]
-
-_STATE = "edges.resume.pt"
 
 
 def train_edges(
@@ -57,7 +56,7 @@ def train_edges(
     """
     config = config or EdgeConfig()
     with turn(project.models_folder, "edges"):
-        state = _load_state(project) if resume else None
+        state = stopped_state(project, "edges", EdgeConfig, called="training of edges") if resume else None
         if state is not None:
             config = from_dict(EdgeConfig, state["config"])
         train, notices = yield from edge_items(project, "train", config.radius)
@@ -68,7 +67,7 @@ def train_edges(
             notices = (*notices, _held_out(validation))
         network = build_edge_net(config.model, seed=config.seed)
         run = edge_training(
-            train, validation, network, config, project.models_folder / _STATE,
+            train, validation, network, config, state_file(project, "edges"),
             entry={"kind": config.model, "channels": network.channels},
         )  # fmt: skip
         if state is not None:
@@ -148,22 +147,6 @@ def _held_out(validation: list[EdgeItem]) -> str:
     )
 
 
-def _load_state(project: Project) -> Mapping[str, Any]:
-    file = project.models_folder / _STATE
-    if not file.is_file():
-        raise SegsizeError(
-            "There is no stopped training of edges to resume in this project. Start a new one."
-        )
-    state = checkpoint.load(file)
-    try:
-        from_dict(EdgeConfig, state["config"])
-    except (KeyError, ValueError) as error:
-        raise SegsizeError(
-            "The stopped training of edges was left by another version of napari-segsize. Start a new one."
-        ) from error
-    return state
-
-
 def _finish(
     project: Project, run: Run, outcome: Outcome, validation: list[EdgeItem]
 ) -> Generator[Event, None, None]:
@@ -195,7 +178,7 @@ def _conclude(
             if better
             else f"Edge model {before.id} stays in use: the new one was not shown to be better."
         )
-    record = _record(project, run, outcome, new)
+    record = record_model(project, run, outcome.weights, new).id
     if better:
         project.promote(record)
     return Ended(stage="edges", promoted=better, model=record, metrics=new, message=message)
@@ -212,16 +195,3 @@ def _score_of(
         return -math.inf
     metrics = yield from score_edges(network.to(run.fabric.device), validation)
     return metrics["mf"]
-
-
-def _record(project: Project, run: Run, outcome: Outcome, metrics: Mapping[str, float]) -> int:
-    """Write the model under a number of its own and enter it in the project."""
-    number = max((model.id for model in project.models()), default=0) + 1
-    file: Path
-    while (file := project.models_folder / f"{number:04d}-edges.pt").exists():
-        number += 1
-    config = to_dict(run.config)
-    known = {name: value for name, value in metrics.items() if not math.isnan(value)}
-    content = {"stage": "edges", "config": config, "network": run.entry, "metrics": known}
-    checkpoint.save(file, {**content, "weights": outcome.weights})
-    return project.add_model(file, stage="edges", metrics=known, config=config).id

@@ -7,10 +7,8 @@ on the validation images as the one before.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ..errors import SegsizeError
@@ -24,6 +22,7 @@ from .evaluate import compare, comparison_row, row_name, score, score_network
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Preview, Started
 from .loop import Outcome, Run, fit
 from .predict import probabilities
+from .run_files import record_model, state_file, stopped_state
 from .runs import finetuning, pretraining
 from .turn import turn
 
@@ -41,13 +40,9 @@ class Resumable:
     steps: int
 
 
-def _state_file(project: Project, stage: str) -> Path:
-    return project.models_folder / f"{stage}.resume.pt"
-
-
 def resumable(project: Project, stages: Sequence[str] = ("pretrain", "finetune")) -> Resumable | None:
     """The project's stopped run of one of the stages, the newest if several have one."""
-    files = [file for stage in stages if (file := _state_file(project, stage)).is_file()]
+    files = [file for stage in stages if (file := state_file(project, stage)).is_file()]
     if not files:
         return None
     try:
@@ -84,12 +79,12 @@ def pretrain(
     """
     config = config or PretrainConfig()
     with turn(project.models_folder, "pretrain"):
-        state = _load_state(project, "pretrain") if resume else None
+        state = stopped_state(project, "pretrain", PretrainConfig, called="pretrain run") if resume else None
         if state is not None:
             config = from_dict(PretrainConfig, state["config"])
         train = yield from loading(project, "train", stage="pretrain", normalise=config.normalise)
         validation = yield from loading(project, "validation", stage="pretrain", normalise=config.normalise)
-        run = pretraining(train, validation, config, _state_file(project, "pretrain"))
+        run = pretraining(train, validation, config, state_file(project, "pretrain"))
         yield from _run(project, run, state, train, validation, preview)
 
 
@@ -113,30 +108,16 @@ def finetune(
     """
     config = config or FineTuneConfig()
     with turn(project.models_folder, "finetune"):
-        state = _load_state(project, "finetune") if resume else None
+        state = stopped_state(project, "finetune", FineTuneConfig, called="finetune run") if resume else None
         if state is not None:
             config = from_dict(FineTuneConfig, state["config"])
         start = _start_model(project, state)
         network, entry = checkpoint.load_network(project.models_folder / start.path)
         train = yield from loading(project, "train", stage="finetune", normalise=entry["normalise"])
         validation = yield from loading(project, "validation", stage="finetune", normalise=entry["normalise"])
-        file = _state_file(project, "finetune")
+        file = state_file(project, "finetune")
         run = finetuning(train, validation, network, entry, config, file, start_model=start.id)
         yield from _run(project, run, state, train, validation, preview)
-
-
-def _load_state(project: Project, stage: str) -> Mapping[str, Any]:
-    file = _state_file(project, stage)
-    if not file.is_file():
-        raise SegsizeError(f"There is no stopped {stage} run to resume in this project. Start a new one.")
-    state = checkpoint.load(file)
-    try:
-        from_dict(PretrainConfig if stage == "pretrain" else FineTuneConfig, state["config"])
-    except (KeyError, ValueError) as error:
-        raise SegsizeError(
-            f"The stopped {stage} run was left by another version of napari-segsize. Start a new one."
-        ) from error
-    return state
 
 
 def _start_model(project: Project, state: Mapping[str, Any] | None) -> ModelRecord:
@@ -222,7 +203,7 @@ def _finish(
         return
     before = project.current_model()
     rows = (yield from _rows(project, run, before, validation)) if validation.items else ()
-    record = _record(project, run, outcome)
+    record = record_model(project, run, outcome.weights, outcome.metrics)
     rows = tuple(replace(row, model=record.id) if row.model is None else row for row in rows)
     promoted, message = _verdict(run, before, record, rows)
     if promoted:
@@ -265,18 +246,6 @@ def _rows(
     )
     name = row_name(run.stage, to_dict(run.config))
     return (*table.rows, comparison_row(name, metrics, len(validation.items)))
-
-
-def _record(project: Project, run: Run, outcome: Outcome) -> ModelRecord:
-    """Write the model under a number of its own and enter it in the project."""
-    number = max((model.id for model in project.models()), default=0) + 1
-    while (file := project.models_folder / f"{number:04d}-{run.stage}.pt").exists():
-        number += 1  # another process may have just written one
-    config = to_dict(run.config)
-    metrics = {name: value for name, value in outcome.metrics.items() if not math.isnan(value)}
-    content = {"stage": run.stage, "config": config, "network": run.entry, "metrics": metrics}
-    checkpoint.save(file, {**content, "weights": outcome.weights})
-    return project.add_model(file, stage=run.stage, metrics=metrics, config=config)
 
 
 def _verdict(
