@@ -30,7 +30,7 @@ from napari_segsize.engine.levelset_config import LevelSetConfig  # noqa: E402
 from napari_segsize.engine.levelset_runs import levelset_entry, levelset_training  # noqa: E402
 from napari_segsize.engine.loop import fit  # noqa: E402
 from napari_segsize.engine.starter import load_levelset_starter, load_starter, save_starter  # noqa: E402
-from napari_segsize.models.levelset import STEP, LevelSetNet, build_levelset_net  # noqa: E402
+from napari_segsize.models.levelset import LevelSetNet, build_levelset_net  # noqa: E402
 
 CC0 = ("nuclei", "cardiac", "masses")
 DRAWN_SHARE = 0.5
@@ -53,9 +53,9 @@ def begun(arguments: argparse.Namespace) -> LevelSetNet:
     """The network to begin with."""
     if arguments.start:
         network = load_levelset_starter(arguments.start)[0].train()
-        network.dt = STEP
+        network.dt = USED_DT
         return network
-    network = build_levelset_net(seed=arguments.seed)
+    network = build_levelset_net(seed=arguments.seed, dt=USED_DT)
     if not arguments.new:
         body = load_starter()[0].state_dict()
         own = network.state_dict()
@@ -117,7 +117,6 @@ def main() -> None:
             if passed > 60 * arguments.minutes and isinstance(event, Validated):
                 break
     network.load_state_dict(run.best_weights)
-    network.dt = USED_DT
     entry = levelset_entry("small", network)
     save_starter(arguments.out, network, entry, {"sets": " ".join(used), "steps": str(steps)})
     print(f"wrote {arguments.out}: {arguments.out.stat().st_size / 1e6:.1f} MB, {run.best_metrics}")

@@ -30,7 +30,6 @@ from napari_segsize.engine.config import (
     FineTuneConfig,
     PredictConfig,
     PretrainConfig,
-    to_dict,
 )
 from napari_segsize.engine.contour_config import ContourConfig, EvolveConfig
 from napari_segsize.engine.events import (
@@ -46,6 +45,7 @@ from napari_segsize.engine.events import (
     Validated,
     Validating,
 )
+from napari_segsize.engine.option import to_dict
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
 

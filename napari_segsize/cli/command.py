@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hin
 import typer
 import typer.core
 
+from ..engine.option import settings
 from ..errors import SegsizeError
 from .settings_file import read_settings
 
@@ -146,7 +147,7 @@ def _parameters(config: type[Any]) -> list[inspect.Parameter]:
         inspect.Parameter(
             item.name, _ORDER, default=item.default, annotation=Annotated[_kind(item, hints), _option(item)]
         )
-        for item in fields(config)
+        for item in settings(config)
     ]
 
 

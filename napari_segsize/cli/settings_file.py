@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from ..engine.config import from_dict
+from ..engine.option import from_dict
 from ..errors import SegsizeError
 
 __all__ = ["read_settings"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ..engine.config import option
+from ..engine.option import option
 
 __all__ = ["DemoConfig"]
 

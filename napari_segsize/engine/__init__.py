@@ -16,6 +16,9 @@ one outline, `refine` those of a plane; `edge_stages`, `edge_items`, `edge_batch
 `microscope` explains one plane; `loss_look` shows one loss of it, `loss_catalogue` names them all; `report`,
 `chart` and `figure` make the page of results.
 
+A setting is an `option`; those of every training are in `training_config`, those of networks that segment
+pixels in `config`.
+
 `engine.config` and `engine.events` are light; the stages import torch and MONAI, so import them late:
 
 >>> from napari_segsize.engine.stages import finetune  # doctest: +SKIP

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import DEVICES, check, option
+from .option import check, device_option, option
+from .training_config import TrainingConfig, again
 
 __all__ = ["ContourConfig", "EvolveConfig"]
 
@@ -48,28 +49,24 @@ class EvolveConfig:
         step=0.0005,
         advanced=True,
     )
-    device: str = option(
-        "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True
-    )
+    device: str = device_option()
 
     def __post_init__(self) -> None:
         check(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContourConfig:
+class ContourConfig(TrainingConfig):
     """How a contour network learns from contours, masks, extreme points and sizes."""
 
-    steps: int = option(400, "most training steps; stops earlier when validation no longer improves", min=1)
+    steps: int = again("steps", 400)
     model: str = option(
         "starter",
         "starter: go on from the network that ships, or from the project's current one; "
         "small, large, acdrnet: a new one",
         choices=("starter", "small", "large", "acdrnet"),
     )
-    learning_rate: float = option(
-        5e-4, "Adam's step size: larger learns faster until it diverges; 1e-4 to 1e-2", min=0.0, step=1e-5
-    )
+    learning_rate: float = again("learning_rate", 5e-4)
     batch_size: int = option(16, "objects in one step", min=1)
     vertices: int = option(
         32, "corners of the contours; more than 32 gained nothing in the paper", min=4, max=512
@@ -104,43 +101,6 @@ class ContourConfig:
         advanced=True,
     )
     prompts: bool = option(True, "show the network the clicks and the start contour", advanced=True)
-    warm_up: int = option(50, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
-    clip: float = option(
-        1.0,
-        "longest gradient: shortens the steps of odd objects; 0 switches it off",
-        min=0.0,
-        step=0.1,
-        advanced=True,
-    )
-    validate_every: int = option(
-        50, "steps between two looks at the validation objects", min=1, advanced=True
-    )
-    patience: int = option(
-        6, "validations without improvement before stopping; 0 never stops early", min=0, advanced=True
-    )
-    average: float = option(
-        0.98,
-        "weight of the past in the running mean of the weights that is validated and kept; 0 switches it off",
-        min=0.0,
-        max=0.9999,
-        step=1e-4,
-        advanced=True,
-    )
-    device: str = option(
-        "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True
-    )
-    precision: str = option(
-        "32-true",
-        "number format: 32-true is exact, bf16-mixed is faster on recent GPUs",
-        choices=("32-true", "bf16-mixed", "16-mixed"),
-        advanced=True,
-    )
-    seed: int = option(
-        0,
-        "number that fixes every random draw: the same seed and settings give the same model",
-        min=0,
-        advanced=True,
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
+    clip: float = again("clip", 1.0, "longest gradient: shortens the steps of odd objects; 0 switches it off")
+    validate_every: int = again("validate_every", 50, "steps between two looks at the validation objects")
+    patience: int = again("patience", 6)

@@ -14,13 +14,13 @@ from ..models.contour import ContourNet, build_contour_net
 from ..project import Project, Split
 from . import checkpoint
 from .closeup import CloseUp
-from .config import from_dict
 from .contour_config import ContourConfig
 from .contour_items import contour_items, hold_out
 from .contour_runs import contour_entry, contour_score, contour_training, score_contours
 from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started
 from .loop import Outcome, Run, fit
+from .option import from_dict
 from .run_files import record_model, state_file, stopped_state
 from .starter import load_starter
 from .turn import turn

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import DEVICES, check, option
+from .option import check, option
+from .training_config import TrainingConfig, again
 
 __all__ = ["AlignConfig", "EdgeConfig"]
 
@@ -66,18 +67,16 @@ class AlignConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EdgeConfig:
+class EdgeConfig(TrainingConfig):
     """How an edge network learns from masks and contours, also rough ones."""
 
-    steps: int = option(600, "most training steps; stops earlier when validation no longer improves", min=1)
+    steps: int = again("steps", 600)
     model: str = option(
         "small",
         "small: a network for CPUs (0.5 M parameters); large: four times as many",
         choices=("small", "large"),
     )
-    learning_rate: float = option(
-        2e-3, "Adam's step size: larger learns faster until it diverges; 1e-4 to 1e-2", min=0.0, step=1e-5
-    )
+    learning_rate: float = again("learning_rate", 2e-3)
     batch_size: int = option(4, "crops in one step", min=1)
     patch: int = option(128, "side of a training crop", min=32, unit="px")
     augment: bool = option(True, "flip, turn and re-light the crops at random")
@@ -104,43 +103,5 @@ class EdgeConfig:
         unit="px",
         advanced=True,
     )
-    warm_up: int = option(50, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
-    clip: float = option(
-        1.0,
-        "longest gradient: shortens the steps of odd images; 0 switches it off",
-        min=0.0,
-        step=0.1,
-        advanced=True,
-    )
-    validate_every: int = option(
-        100, "steps between two looks at the validation images", min=1, advanced=True
-    )
-    patience: int = option(
-        6, "validations without improvement before stopping; 0 never stops early", min=0, advanced=True
-    )
-    average: float = option(
-        0.98,
-        "weight of the past in the running mean of the weights that is validated and kept; 0 switches it off",
-        min=0.0,
-        max=0.9999,
-        step=1e-4,
-        advanced=True,
-    )
-    device: str = option(
-        "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True
-    )
-    precision: str = option(
-        "32-true",
-        "number format: 32-true is exact, bf16-mixed is faster on recent GPUs",
-        choices=("32-true", "bf16-mixed", "16-mixed"),
-        advanced=True,
-    )
-    seed: int = option(
-        0,
-        "number that fixes every random draw: the same seed and settings give the same model",
-        min=0,
-        advanced=True,
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
+    validate_every: int = again("validate_every", 100)
+    patience: int = again("patience", 6)

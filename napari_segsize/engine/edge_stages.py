@@ -18,7 +18,6 @@ from ..ops.thinning import thin
 from ..project import ModelRecord, PlaneRef, Project
 from . import checkpoint
 from .closeup import in_three_channels
-from .config import from_dict
 from .dataset import normalised
 from .device import describe, resolve
 from .edge_config import EdgeConfig
@@ -26,6 +25,7 @@ from .edge_items import EdgeItem, edge_items, hold_out_planes
 from .edge_runs import edge_probabilities, edge_training, score_edges
 from .events import Ended, Event, Notice, Started
 from .loop import Outcome, Run, fit
+from .option import from_dict
 from .run_files import record_model, state_file, stopped_state
 from .turn import turn
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import DEVICES, check, option
+from .option import option
+from .training_config import TrainingConfig, again
 
 __all__ = ["LevelSetConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LevelSetConfig:
+class LevelSetConfig(TrainingConfig):
     """How a level-set network learns from masks."""
 
-    steps: int = option(2500, "training steps", min=1)
+    steps: int = again("steps", 2500)
+    learning_rate: float = again("learning_rate", 1e-3)
     pretraining: float = option(
         0.4,
         "share of the steps in which the level set starts at the true distance, with all three losses; the "
@@ -22,7 +24,14 @@ class LevelSetConfig:
         max=1.0,
         step=0.05,
     )
-    learning_rate: float = option(1e-3, "Adam's step size", min=0.0, step=1e-5)
+    pretraining_dt: float = option(
+        5 / 256,
+        "length of a step of the evolution in the pre-training, as a share of the region's side; later it is "
+        "the network's own, which is shorter",
+        min=1e-4,
+        max=0.022,  # the bound of a stable step
+        step=1e-4,
+    )
     batch_size: int = option(32, "objects in one step", min=1)
     iterations: int = option(5, "steps of the evolution, T of the paper", min=1, max=20)
     augment: bool = option(True, "turn, zoom, stretch and re-light objects, and click a little off")
@@ -50,39 +59,7 @@ class LevelSetConfig:
     width: float = option(
         0.5, "blur of the evolved level set's edge in the loss, in px of the region", min=0.01, step=0.1
     )
-    warm_up: int = option(50, "steps until the step size is reached, from 0 in a line", min=0, advanced=True)
-    clip: float = option(
-        1.0, "longest gradient; 0 switches it off; the paper has 10", min=0.0, step=0.1, advanced=True
-    )
-    validate_every: int = option(
-        250, "steps between two looks at the validation objects", min=1, advanced=True
-    )
-    patience: int = option(
-        0, "validations without improvement before stopping; 0 never stops early", min=0, advanced=True
-    )
-    average: float = option(
-        0.99,
-        "weight of the past in the running mean of the weights that is validated and kept; 0 switches it off",
-        min=0.0,
-        max=0.9999,
-        step=1e-4,
-        advanced=True,
-    )
-    device: str = option(
-        "auto", "where to compute: auto takes a GPU when there is one", choices=DEVICES, advanced=True
-    )
-    precision: str = option(
-        "32-true",
-        "number format: 32-true is exact, bf16-mixed is faster on recent GPUs",
-        choices=("32-true", "bf16-mixed", "16-mixed"),
-        advanced=True,
-    )
-    seed: int = option(
-        0,
-        "number that fixes every random draw: the same seed and settings give the same model",
-        min=0,
-        advanced=True,
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
+    clip: float = again("clip", 1.0, "longest gradient; 0 switches it off; the paper has 10")
+    validate_every: int = again("validate_every", 250, "steps between two looks at the validation objects")
+    patience: int = again("patience", 0)
+    average: float = again("average", 0.99)

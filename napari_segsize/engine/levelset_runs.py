@@ -60,10 +60,11 @@ def levelset_objective(config: LevelSetConfig, dt: float) -> Objective:
         forces, target = Forces.of(channels), batch.target.clamp(0, 1)
         side = int(target.shape[-1])
         early = step <= first
+        length = config.pretraining_dt if early else dt
         start = truncated_distance(target).to(channels) if early else forces.phi
         generator = generator_for(config.seed, step, _SHIFT)
         shift = (2 * torch.rand(len(target), 1, 1, 1, generator=generator) - 1) * config.shift * side
-        last = evolve_levelset(forces, phi=start + shift.to(channels), steps=config.iterations, dt=dt)[-1]
+        last = evolve_levelset(forces, phi=start + shift.to(channels), steps=config.iterations, dt=length)[-1]
         share = 1.0 if early else config.kept
         pixels = (_PAPER_SIDE / side) ** 2
         values = {

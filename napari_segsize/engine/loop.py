@@ -23,13 +23,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..errors import SegsizeError
 from . import checkpoint
 from .batch import Batch
-from .config import FineTuneConfig, PretrainConfig, to_dict
-from .contour_config import ContourConfig
 from .device import is_out_of_memory, memory_mb
-from .edge_config import EdgeConfig
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
-from .levelset_config import LevelSetConfig
+from .option import to_dict
 from .suspects import odd_slopes, odd_values, suspects_text
+from .training_config import TrainingConfig
 
 __all__ = ["Outcome", "Run", "fit"]
 
@@ -52,7 +50,7 @@ class Run:
     """Everything one training run holds; `state` and `restore` are what Stop and Resume are made of."""
 
     stage: str
-    config: PretrainConfig | FineTuneConfig | ContourConfig | LevelSetConfig | EdgeConfig
+    config: TrainingConfig
     fabric: Fabric
     network: nn.Module  # plain module; `trained` is its Fabric wrapper
     source: Callable[[int], Any]  # the batch of a step

@@ -10,8 +10,8 @@ from typing import Any
 from ..errors import SegsizeError
 from ..project import ModelRecord, Project
 from . import checkpoint
-from .config import from_dict, to_dict
 from .loop import Run
+from .option import from_dict, to_dict
 
 __all__ = ["record_model", "state_file", "stopped_state"]
 

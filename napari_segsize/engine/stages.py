@@ -15,12 +15,13 @@ from ..errors import SegsizeError
 from ..project import ModelRecord, PlaneRef, Project
 from . import checkpoint
 from .batch import BatchSource
-from .config import FineTuneConfig, PretrainConfig, from_dict, to_dict
+from .config import FineTuneConfig, PretrainConfig
 from .dataset import Dataset, left_out, loading
 from .device import describe
 from .evaluate import compare, comparison_row, row_name, score, score_network
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Preview, Started
 from .loop import Outcome, Run, fit
+from .option import from_dict, to_dict
 from .predict import probabilities
 from .run_files import record_model, state_file, stopped_state
 from .runs import finetuning, pretraining

@@ -11,6 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QCollapsible
 
+from napari_segsize.engine.option import settings
 from napari_segsize.widgets.editors import Editor, editor_for
 
 __all__ = ["Form", "title_of"]
@@ -25,7 +26,7 @@ class Form(QWidget, Generic[ConfigT]):
     Parameters
     ----------
     kind : type
-        A frozen dataclass whose fields were made by `napari_segsize.engine.config.option`.
+        A frozen dataclass whose fields were made by `napari_segsize.engine.option.option`.
     main : names, optional
         Fields that are always seen; the others wait under "Advanced". By default those not marked `advanced`.
     hidden : names
@@ -86,7 +87,7 @@ class Form(QWidget, Generic[ConfigT]):
     def _build(self, main: Collection[str] | None, hidden: Collection[str]) -> None:
         hints = get_type_hints(self._kind)
         seen, rest = _rows(), _rows()
-        for item in fields(self._kind):  # type: ignore[arg-type]  # a dataclass, see above
+        for item in settings(self._kind):
             if item.name in hidden:
                 continue
             editor = self._editors[item.name] = editor_for(hints[item.name], item.metadata)

@@ -186,6 +186,18 @@ def test_first_the_true_distance_evolves_then_the_networks_own_start(items):
     assert torch.equal(again["final"], early["final"])  # repeatable
 
 
+def test_the_true_distance_evolves_by_the_published_step_and_the_networks_own_by_a_shorter(items):
+    batch = ContourSource(items, batch_size=2, vertices=32)(1)
+    channels = build_levelset_net(seed=0)(batch.inputs).detach()
+
+    def final(step: int, length: float, dt: float) -> float:
+        config = LevelSetConfig(steps=10, pretraining=0.5, pretraining_dt=length)
+        return float(levelset_objective(config, dt)(channels, batch, step, torch.sigmoid)["final"])
+
+    assert final(5, 0.02, 0.005) == final(5, 0.02, 0.01) != final(5, 0.01, 0.005)
+    assert final(6, 0.02, 0.005) == final(6, 0.01, 0.005) != final(6, 0.02, 0.01)
+
+
 def test_every_weight_weighs_its_term(items):
     batch = ContourSource(items, batch_size=2, vertices=32)(1)
     channels = build_levelset_net(seed=0)(batch.inputs).detach()

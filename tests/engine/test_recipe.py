@@ -11,10 +11,11 @@ from engine_arrays import squares
 
 from napari_segsize.engine import checkpoint
 from napari_segsize.engine.batch import Batch, BatchSource
-from napari_segsize.engine.config import DEFAULT_LOSS, FineTuneConfig, PretrainConfig, from_dict, to_dict
+from napari_segsize.engine.config import DEFAULT_LOSS, FineTuneConfig, PretrainConfig
 from napari_segsize.engine.events import StepDone
 from napari_segsize.engine.loop import fit
 from napari_segsize.engine.objective import mask_objective, size_objective
+from napari_segsize.engine.option import from_dict, to_dict
 from napari_segsize.engine.recipe import (
     LEAST_EPOCH,
     epoch_length,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig, option
+from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
+from napari_segsize.engine.option import option
 
 pytest.importorskip("qtpy")
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
