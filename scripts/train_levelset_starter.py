@@ -13,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,21 @@ def drawn(count: int, seed: int) -> list[CloseUp]:
         image, mask = draw(rng, PATCH, SIDE / (1 + 2 * MARGIN))
         result.append(CloseUp(image=torch.from_numpy(image), mask=torch.from_numpy(mask)[None].float()))
     return result
+
+
+def material(
+    data: Path, used: Sequence[str], count: int, seed: int
+) -> tuple[list[CloseUp], list[float], list[CloseUp]]:
+    """Objects to learn from, how often each is drawn, and those that decide which step is kept."""
+    train, weights = drawn(count, seed), [DRAWN_SHARE / count] * count
+    deciding = drawn(100, seed + 1)
+    for name in used:
+        found = close_ups_of(scenes(data, name, validation=False))
+        deciding += found[::10][:100]
+        learnt = [item for index, item in enumerate(found) if index % 10]
+        train += learnt
+        weights += [(1 - DRAWN_SHARE) / len(used) / len(learnt)] * len(learnt)
+    return train, weights, deciding
 
 
 def begun(arguments: argparse.Namespace) -> LevelSetNet:
@@ -85,15 +101,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "napari_segsize/data/levelset_starter.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train, weights = drawn(arguments.drawn, arguments.seed), [DRAWN_SHARE / arguments.drawn] * arguments.drawn
-    deciding = drawn(100, arguments.seed + 1)
     used = [name for name in CC0 if name != arguments.leave_out]
-    for name in used:
-        found = close_ups_of(scenes(arguments.data, name, validation=False))
-        deciding += found[::10][:100]
-        learnt = [item for index, item in enumerate(found) if index % 10]
-        train += learnt
-        weights += [(1 - DRAWN_SHARE) / len(used) / len(learnt)] * len(learnt)
+    train, weights, deciding = material(arguments.data, used, arguments.drawn, arguments.seed)
     config = LevelSetConfig(
         steps=arguments.steps, learning_rate=arguments.rate, batch_size=arguments.batch,
         pretraining=arguments.pretraining, kept=arguments.kept, seed=arguments.seed, device="cpu",
