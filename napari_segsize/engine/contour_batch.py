@@ -10,15 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..ops.outline import resample
 from ..ops.points import heat_map, jitter, ordered, outset
 from ..ops.polygon import polygon_mask
 from ..ops.roi import Rois, rois_of_points
-from ..ops.size import object_size
-from ..ops.starts import circle_contour, extreme_points_contour, mask_contour, stamp_contour
+from ..ops.starts import circle_contour, extreme_points_contour, stamp_contour
 from .augment import relight
 from .batch import generator_for
 from .closeup import MARGIN, PATCH, SIDE, CloseUp, normalised_rois, outline_points
+from .contour_random import outlines_near, stamps_on
 
 __all__ = ["HEAT_SIGMA", "ContourBatch", "ContourSource", "prompted"]
 
@@ -26,6 +25,7 @@ HEAT_SIGMA = 2.0
 """Width of the spots that mark the extreme points, in pixels of the region."""
 
 _ZOOM, _STRETCH = 0.25, 0.2
+_NO_CLICKS_ZOOM = 0.3  # the paper rescales by 0.75 to 1.5
 _STAMP_SHARE, _NEAR_SHARE, _BARE_SHARE = 0.15, 0.15, 0.05
 _JITTER = 0.03  # of the extent: how far off a click is
 _INSET = 0.5  # image px: some click on the outermost pixels' centres, some on the outline beyond them
@@ -108,8 +108,11 @@ class ContourSource:
         Of the start contours.
     prompts : {0, 2}
         See `prompted`. With 0 every start is the paper's circle.
-    circle : bool
-        Start from a circle in the middle of the close-up, whatever the object (the paper's protocol).
+    circle : float
+        Radius of a circle in the middle of the close-up to start from, whatever the object (the paper's
+        protocol), in pixels of the region; 0 starts from the clicks.
+    side : int
+        Of the regions, in pixels.
     """
 
     def __init__(
@@ -123,8 +126,9 @@ class ContourSource:
         circle: float = 0.0,
         weights: Sequence[float] | None = None,
         seed: int = 0,
+        side: int = SIDE,
     ) -> None:
-        self.items, self.batch_size, self.vertices = list(items), batch_size, vertices
+        self.items, self.batch_size, self.vertices, self.side = list(items), batch_size, vertices, side
         self.prompts, self.augment, self.circle, self.seed = prompts, augment, circle, seed
         self._weights = torch.tensor(weights if weights is not None else [1.0] * len(self.items))
 
@@ -147,17 +151,16 @@ class ContourSource:
         random = generator if self.augment else None
         linear = _linear_maps(masked, random)
         points = ordered(points) if random is None else _carried(points, masks, masked, linear)
-        if self.circle:
-            rois = Rois(torch.full((len(items), 2), (PATCH - 1) / 2), torch.full((len(items),), 1.0))
-        else:
-            rois = _rois(points, random)
-        images, masks = _seen_through(images, masks, linear, rois)
-        points, size = rois.inside(points, SIDE), (size / rois.scale)[:, None]
+        patch, side = images.shape[-1], self.side
+        rois = _middle_rois(len(items), patch, random) if self.circle else _rois(points, random)
+        images = _through(images, linear, rois, side, "border")
+        masks = _through(masks, linear, rois, side, "zeros")
+        points, size = rois.inside(points, side), (size / rois.scale)[:, None]
         scale = torch.tensor([item.scale for item in items], dtype=torch.float32)
         images = normalised_rois(images)
         if random is not None:
             images = relight(images, random)
-        centre = rois.inside(torch.full((len(items), 1, 2), (PATCH - 1) / 2), SIDE)[:, 0]
+        centre = rois.inside(torch.full((len(items), 1, 2), (patch - 1) / 2), side)[:, 0]
         clicked = self._clicked(points, 1 / (scale * rois.scale), generator)
         clicked, starts = self._starts(clicked, masks, masked, (centre, size), generator)
         return ContourBatch(
@@ -185,11 +188,11 @@ class ContourSource:
         """What was clicked, and the contour to start from, of each region."""
         count = len(points)
         if self.circle:
-            middle = torch.full((count, 2), (SIDE - 1) / 2)
+            middle = torch.full((count, 2), (self.side - 1) / 2)
             starts = circle_contour(middle, torch.full((count,), self.circle), self.vertices)
             return torch.full_like(points, torch.nan), starts
         clicked, known = points, points.isfinite().flatten(1).all(1)
-        square = stamp_contour(stamp[0], stamp[1][:, 0].nan_to_num(SIDE / 4), self.vertices)
+        square = stamp_contour(stamp[0], stamp[1][:, 0].nan_to_num(self.side / 4), self.vertices)
         arcs = extreme_points_contour(torch.where(known[:, None, None], clicked, 0.0), self.vertices)
         starts = torch.where(known[:, None, None], arcs, square)
         if generator is None or not self.augment:
@@ -200,9 +203,9 @@ class ContourSource:
         near = (draw >= _STAMP_SHARE) & (draw < _STAMP_SHARE + _NEAR_SHARE) & seen
         bare = near & (torch.rand(count, generator=generator) < 0.3)
         if stamped.any():
-            starts[stamped] = _stamps(masks[stamped], self.vertices, generator)
+            starts[stamped] = stamps_on(masks[stamped], self.vertices, generator)
         if near.any():
-            starts[near] = _near(masks[near], self.vertices, generator)
+            starts[near] = outlines_near(masks[near], self.vertices, generator)
         clicked = torch.where((stamped | bare)[:, None, None], torch.nan, clicked)
         return clicked, starts
 
@@ -225,17 +228,27 @@ def _linear_maps(masked: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _carried(points: Tensor, masks: Tensor, masked: Tensor, linear: Tensor) -> Tensor:
     """The extreme points after the map: of the turned mask, or the same points turned by right angles."""
-    middle = (PATCH - 1) / 2
+    patch = masks.shape[-1]
+    middle = (patch - 1) / 2
     inverse = torch.linalg.inv(linear)
     moved = (points - middle) @ inverse.transpose(1, 2) + middle
     if masked.any():
         whole = Rois(torch.full((len(masks), 2), middle), torch.ones(len(masks)))
-        turned = _through(masks, linear, whole, PATCH, "zeros")
+        turned = _through(masks, linear, whole, patch, "zeros")
         found = outline_points(turned > 0.5)[:, 0].to(points.dtype)
         lost = found.isnan().flatten(1).any(1)  # a speck that fell between the pixels
         use = (masked & ~lost)[:, None, None]
         moved = torch.where(use, found, moved)
     return ordered(moved)
+
+
+def _middle_rois(count: int, patch: int, generator: torch.Generator | None) -> Rois:
+    """Regions in the middle of close-ups, at their scale; a little off in scale when drawn at random."""
+    scale = torch.ones(count)
+    if generator is not None:
+        draw = torch.rand(count, generator=generator) * 2 - 1
+        scale = torch.exp(draw * math.log(1 + _NO_CLICKS_ZOOM))
+    return Rois(torch.full((count, 2), (patch - 1) / 2), scale)
 
 
 def _rois(points: Tensor, generator: torch.Generator | None) -> Rois:
@@ -256,42 +269,12 @@ def _rois(points: Tensor, generator: torch.Generator | None) -> Rois:
 
 
 def _through(images: Tensor, linear: Tensor, rois: Rois, side: int, outside: str) -> Tensor:
-    """Resample ``(B, C, PATCH, PATCH)`` through regions of the mapped close-ups."""
+    """Resample square close-ups ``(B, C, P, P)`` through regions of the mapped close-ups."""
+    patch = images.shape[-1]
     steps = (torch.arange(side, dtype=torch.float32) - (side - 1) / 2)[None, :, None]
     y = (rois.centre[:, 0, None, None] + steps * rois.scale[:, None, None]).expand(-1, side, side)
     x = rois.centre[:, 1, None, None] + steps.transpose(1, 2) * rois.scale[:, None, None]
-    place = torch.stack([y, x.expand(-1, side, side)], -1) - (PATCH - 1) / 2
-    place = torch.einsum("bij,bhwj->bhwi", linear, place) + (PATCH - 1) / 2
-    grid = (2 * place + 1) / PATCH - 1
+    place = torch.stack([y, x.expand(-1, side, side)], -1) - (patch - 1) / 2
+    place = torch.einsum("bij,bhwj->bhwi", linear, place) + (patch - 1) / 2
+    grid = (2 * place + 1) / patch - 1
     return functional.grid_sample(images, grid.flip(-1), padding_mode=outside, align_corners=False)
-
-
-def _seen_through(images: Tensor, masks: Tensor, linear: Tensor, rois: Rois) -> tuple[Tensor, Tensor]:
-    return (
-        _through(images, linear, rois, SIDE, "border"),
-        _through(masks, linear, rois, SIDE, "zeros"),
-    )
-
-
-def _stamps(masks: Tensor, vertices: int, generator: torch.Generator) -> Tensor:
-    """Starts from a size stamp: the inscribed square, a little off."""
-    binary = masks > 0.5
-    size = object_size(binary)[:, 0].clamp(min=4)
-    weight = masks[:, 0] + 1e-8
-    grid = torch.arange(masks.shape[-1], dtype=torch.float32)
-    total = weight.sum((1, 2))
-    centre = torch.stack([(weight.sum(2) * grid).sum(1) / total, (weight.sum(1) * grid).sum(1) / total], -1)
-    centre = centre + torch.randn(centre.shape, generator=generator) * 0.05 * size[:, None]
-    return stamp_contour(centre, size * (1 + 0.1 * torch.randn(len(size), generator=generator)), vertices)
-
-
-def _near(masks: Tensor, vertices: int, generator: torch.Generator) -> Tensor:
-    """Starts from an outline that is nearly right: what a repair begins with."""
-    outlines = torch.stack([mask_contour(mask[0] > 0.5, 4 * vertices) for mask in masks]).to(masks.dtype)
-    count = outlines.shape[1]
-    bumps = torch.randn(len(masks), max(count // 16, 4), 2, generator=generator)
-    smooth = functional.interpolate(
-        torch.cat([bumps, bumps[:, :1]], 1).transpose(1, 2), size=count, mode="linear", align_corners=True
-    )
-    amount = torch.rand(len(masks), 1, 1, generator=generator) * 3.0
-    return resample(outlines + amount * smooth.transpose(1, 2), vertices)

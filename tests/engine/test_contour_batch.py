@@ -1,5 +1,7 @@
 """Close-ups become batches: what is known goes through every turn and zoom together with the picture."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -153,6 +155,41 @@ def test_the_papers_start_is_a_circle_in_the_middle(items):
     batch = source(items, circle=8.0, prompts=0)(1)
     away = (batch.contours - (SIDE - 1) / 2).norm(dim=-1)
     assert torch.allclose(away, torch.full_like(away, 8.0), atol=1e-4)
+
+
+def test_objects_seen_from_a_circle_are_zoomed_but_stay_in_the_middle(items):
+    batch = source(items[:1], circle=8.0, prompts=0, batch_size=24)(1)
+    still = source(items[:1], circle=8.0, prompts=0, augment=False).batch(items[:1], None)
+    areas = (batch.target.sum((1, 2, 3)) / still.target.sum()).sqrt()
+    assert areas.min() > 1 / 1.35
+    assert areas.max() < 1.35
+    assert areas.std() > 0.05
+    middle = (SIDE - 1) / 2
+    assert torch.allclose(_centroid(batch.target), torch.full((24, 2), middle), atol=2.0)
+
+
+def _centroid(masks: torch.Tensor) -> torch.Tensor:
+    grid = torch.arange(masks.shape[-1], dtype=masks.dtype)
+    total = masks.sum((1, 2, 3))
+    return torch.stack(
+        [(masks.sum(3)[:, 0] * grid).sum(1) / total, (masks.sum(2)[:, 0] * grid).sum(1) / total], -1
+    )
+
+
+def test_close_ups_and_regions_of_another_side_show_the_same(items):
+    small = source(items[:1], circle=8.0, prompts=0, augment=False).batch(items[:1], None)
+    twice = [
+        replace(
+            items[0],
+            image=torch.nn.functional.interpolate(items[0].image[None], scale_factor=2.0)[0],
+            mask=torch.nn.functional.interpolate(items[0].mask[None], scale_factor=2.0)[0],
+        )
+    ]
+    large = source(twice, circle=16.0, prompts=0, augment=False, side=2 * SIDE).batch(twice, None)
+    assert large.inputs.shape[-1] == 2 * SIDE
+    half = torch.nn.functional.avg_pool2d(large.target, 2)
+    assert torch.allclose(half, small.target, atol=1e-4)
+    assert torch.allclose((large.contours + 0.5) / 2 - 0.5, small.contours, atol=1e-4)
 
 
 def test_the_parts_of_a_batch_add_up(items):
