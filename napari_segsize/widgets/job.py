@@ -1,5 +1,8 @@
 """The only thread of the dock widget: it drains a generator, whose events are read on the GUI thread.
 
+A worker of napari's waits for it. It is a thread of its own because on Linux it gives way to the window's
+thread, and a thread never gets its priority back, while the pool's serve other plugins too.
+
 Five things about napari's workers shape this file (measured on 0.9.2):
 
 - a generator handed to ``thread_worker`` loses a ``RuntimeError`` (torch's usual one) and is not closed by
@@ -17,13 +20,16 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
+import sys
+import threading
 import time
 import traceback
 import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 from napari.qt.threading import create_worker
@@ -37,6 +43,7 @@ __all__ = ["Job", "launch", "launch_quietly"]
 logger = logging.getLogger(__name__)
 
 PERIOD_MS = 50
+_NICENESS = 10  # what it gains: docs/benchmarks.md, "The window while a network trains"
 _FLEETING = (Preview, Loading)
 _running: set[Job] = set()
 
@@ -59,8 +66,29 @@ class _Handle:
 
 
 def _drain(handle: _Handle) -> None:
+    """In a worker of napari's: wait for the thread that does the work."""
+    try:
+        # a daemon: `_stop_all` ends it, and the interpreter would wait for any other before it gets that far
+        thread = threading.Thread(target=_work, args=(handle,), name="segsize", daemon=True)
+        thread.start()
+    except BaseException as error:  # noqa: BLE001  no thread to be had: told in Job._on_tick
+        handle.error = error
+        handle.done = True
+        return
+    thread.join()
+
+
+def _give_way() -> None:
+    """Let the window's thread go first wherever the two want the same core."""
+    if sys.platform == "linux":  # elsewhere the call is about the whole process
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
+def _work(handle: _Handle) -> None:
     """Off the GUI thread: the only function that is."""
     handle.begun = True
+    _give_way()
     try:
         assert handle.events is not None
         with closing(handle.events) as events:  # the engine's `finally` runs here, in this thread

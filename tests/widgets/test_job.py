@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
 import threading
@@ -17,6 +18,8 @@ from napari_segsize.engine.events import Loading, Notice, Preview
 from napari_segsize.project.annotation import PlaneRef
 
 pytest.importorskip("napari")
+from qtpy.QtCore import QThreadPool
+
 from napari_segsize.widgets.job import Job, launch
 
 GUI = threading.main_thread()
@@ -79,6 +82,34 @@ def test_errors_arrive_and_the_generator_is_closed_in_its_thread(qtbot, heard, e
     assert [event.text for event in heard.events] == ["begun"]
     assert closed
     assert closed[0] is not GUI
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no priority of a single thread")
+def test_the_work_gives_way_to_the_window_and_nobody_else_is_slowed_down(qtbot, heard):
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before, inside, pooled = niceness(), [], []
+
+    def events():
+        inside.append(niceness())
+        yield Notice("on")
+
+    run(qtbot, heard, events())
+    pool = QThreadPool.globalInstance()
+    pool.start(lambda: pooled.append(niceness()))  # a thread that has just waited for the work
+    assert pool.waitForDone(5000)
+    assert inside[0] > before
+    assert pooled == [before] == [niceness()]
+
+
+def test_without_a_thread_to_be_had_the_job_ends_with_a_word(qtbot, heard, monkeypatch):
+    def refuse(self):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    run(qtbot, heard, forever([]))
+    assert "new thread" in str(heard.ends[0])
 
 
 def forever(closed, pause=0.01):
