@@ -1,6 +1,6 @@
 """The paper's protocol: a circle in the middle of the region evolves to the object, against a U-Net.
 
-    python benchmarks/acdrnet.py DATA --out acdrnet.jsonl --seeds 0 1 2 [--steps 300] [--sets cardiac]
+    python benchmarks/acdrnet.py DATA --out acdrnet.jsonl --seeds 0 1 2 [--steps 500] [--sets cardiac]
     python benchmarks/acdrnet.py DATA --out acdrnet.jsonl --ablation vertices|iterations|side|losses
     python scripts/ablation_pictures.py acdrnet.jsonl
 
@@ -59,8 +59,8 @@ class Setting:
     set: str
     network: str = "contour"  # contour, acdrnet (the paper's encoder-decoder) or unet
     seed: int = 0
-    steps: int = 300
-    batch: int = 16
+    steps: int = 500
+    batch: int = 8
     learning_rate: float = 2e-3
     vertices: int = 32
     iterations: int = 3
@@ -92,7 +92,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=["cardiac", "buildings"])
     parser.add_argument("--networks", nargs="*", default=["contour", "unet"])
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--ablation", choices=(*ABLATIONS, "losses"))
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

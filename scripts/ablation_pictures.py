@@ -1,0 +1,170 @@
+"""Tables and pictures of the paper's protocol: ``python scripts/ablation_pictures.py acdrnet.jsonl``.
+
+The file is written by ``benchmarks/acdrnet.py``. The tables go to the screen, as Markdown, with what the
+paper printed; one picture an ablation goes to ``docs/images/contours``, or the folder named after the file.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images" / "contours"
+METRICS = ("F1", "mIoU", "WCov", "BoundF")
+SETS = {"cardiac": "#4477aa", "buildings": "#cc6677"}
+PLAIN = {"vertices": 32, "iterations": 3, "side": 64}
+LOSSES = {
+    (0.0, 0.0, 0.0): "segmentation",
+    (0.0, 0.5, 0.0): "and curvature",
+    (0.01, 0.0, 0.0): "and balloon",
+    (0.01, 0.5, 0.0): "all of the paper's",
+    (0.01, 0.0, 1.0): "balloon and distance (ours)",
+}
+PAPER: dict[str, dict[Any, tuple[float, float]]] = {  # F1, mIoU on Vaihingen, tables 5 and 6
+    "side": {16: (13.11, 7.13), 32: (54.86, 39.50), 64: (95.62, 91.74), 128: (95.13, 90.85)},
+    "losses": {
+        "segmentation": (94.94, 90.31), "and curvature": (94.80, 90.20), "and balloon": (95.13, 90.82),
+        "all of the paper's": (95.62, 91.74),
+    },
+}  # fmt: skip
+LABELS = {
+    "vertices": "vertices", "iterations": "iterations", "side": "side of the region, px", "losses": "losses",
+}  # fmt: skip
+
+Runs = list[dict[str, Any]]
+Points = dict[tuple[str, Any], list[dict[str, float]]]
+
+
+def main() -> None:
+    """Print the tables and draw the pictures."""
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    lines = Path(sys.argv[1]).read_text(encoding="utf-8").splitlines()
+    runs: Runs = [json.loads(line) for line in lines if line.strip()]
+    folder = Path(sys.argv[2]) if len(sys.argv) > 2 else IMAGES
+    protocol(runs)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in LABELS:
+        found = ablation(runs, name)
+        if found:
+            table(name, found)
+            draw(name, found, folder / f"{name}.png")
+
+
+def protocol(runs: Runs) -> None:
+    """The networks beside each other, with the longest training of each set."""
+    most = max(run["setting"]["steps"] for run in runs)
+    for name in SETS:
+        print(f"\n| {name} | seeds | {' | '.join(METRICS)} |\n|---|---|{'---|' * len(METRICS)}")
+        for network in ("contour", "acdrnet", "unet"):
+            found = [
+                run["scores"]
+                for run in runs
+                if (run["setting"]["set"], run["setting"]["network"]) == (name, network)
+                and run["setting"]["steps"] == most
+                and _is_plain(run["setting"])
+            ]
+            if found:
+                values = " | ".join(_mean([each[metric] for each in found]) for metric in METRICS)
+                print(f"| {network} | {len(found)} | {values} |")
+
+
+def ablation(runs: Runs, name: str) -> Points:
+    """What was measured, by set and value; all with the number of steps that most values have."""
+    kinds: Mapping[str, Callable[[dict[str, Any]], Any]] = {
+        "losses": lambda setting: LOSSES.get(
+            tuple(setting[key] for key in ("balloon", "curvature", "distance"))
+        )
+    }
+    value_of = kinds.get(name, lambda setting: setting[name])
+    chosen = [
+        run for run in runs if run["setting"]["network"] == "contour" and _is_plain(run["setting"], name)
+    ]
+    varied = [run["setting"]["steps"] for run in chosen if not _is_plain(run["setting"])]
+    if not varied:
+        return {}
+    steps = statistics.mode(varied)
+    result: Points = {}
+    for run in chosen:
+        if run["setting"]["steps"] == steps:
+            result.setdefault((run["setting"]["set"], value_of(run["setting"])), []).append(run["scores"])
+    return result
+
+
+def _is_plain(setting: Mapping[str, Any], but: str = "") -> bool:
+    weights = tuple(setting[key] for key in ("balloon", "curvature", "distance"))
+    rest = all(setting[key] == value for key, value in PLAIN.items() if key != but)
+    return rest and (but == "losses" or LOSSES.get(weights, "").endswith("(ours)"))
+
+
+def table(name: str, found: Points) -> None:
+    """F1 and mIoU by value, beside the paper's where it printed them."""
+    sets = [each for each in SETS if any(key[0] == each for key in found)]
+    values = _ordered(name, found)
+    paper = PAPER.get(name, {})
+    heads = [f"{each} F1 | mIoU | BoundF" for each in sets] + (
+        ["paper (Vaihingen) F1 | mIoU"] if paper else []
+    )
+    print(f"\n| {LABELS[name]} | {' | '.join(heads)} |")
+    print("|" + "---|" * (1 + 3 * len(sets) + (2 if paper else 0)))
+    for value in values:
+        cells = []
+        for each in sets:
+            measured = found.get((each, value))
+            cells += [
+                _mean([one[metric] for one in measured]) if measured else ""
+                for metric in ("F1", "mIoU", "BoundF")
+            ]
+        if paper:
+            cells += [f"{number}" for number in paper[value]] if value in paper else ["", ""]
+        print(f"| {value} | {' | '.join(cells)} |")
+
+
+def draw(name: str, found: Points, file: Path) -> None:
+    """F1 (whole lines) and mIoU (dashed) over the values; what the paper printed in grey."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    values = _ordered(name, found)
+    places = {value: k for k, value in enumerate(values)}
+    for each, colour in SETS.items():
+        for metric, style in (("F1", "-"), ("mIoU", "--")):
+            known = [value for value in values if (each, value) in found]
+            heights = [statistics.mean(one[metric] for one in found[each, value]) for value in known]
+            axes.plot(
+                [places[value] for value in known], heights, style, color=colour, marker="o", markersize=4,
+                label=f"{each}, {metric}",
+            )  # fmt: skip
+    for index, (metric, style) in enumerate((("F1", "-"), ("mIoU", "--"))):
+        known = [value for value in values if value in PAPER.get(name, {})]
+        if known:
+            axes.plot(
+                [places[value] for value in known], [PAPER[name][value][index] for value in known], style,
+                color="0.6", marker="s", markersize=3, label=f"paper, Vaihingen, {metric}",
+            )  # fmt: skip
+    axes.set_xticks(range(len(values)), [str(value).replace(" and ", "\nand ") for value in values])
+    axes.set_xlabel(LABELS[name])
+    axes.set_ylabel("per cent")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7)
+    figure.savefig(file, dpi=110)
+    print(f"wrote {file.name}")
+
+
+def _ordered(name: str, found: Points) -> Sequence[Any]:
+    values = {key[1] for key in found}
+    return [each for each in LOSSES.values() if each in values] if name == "losses" else sorted(values)
+
+
+def _mean(values: Sequence[float]) -> str:
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+if __name__ == "__main__":
+    main()
