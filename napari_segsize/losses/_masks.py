@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from napari_segsize.losses._reduce import Reduction, reduce_planes
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
 def read_masks(
@@ -35,11 +37,12 @@ def read_masks(
     Raises
     ------
     ValueError
-        If a shape, a type or a device does not fit.
+        If a shape, a type or a device does not fit; on a processor also if the target holds other numbers
+        than 0..1. On a GPU nobody looks: it would have to wait.
     """
     exact, truth = read_pair(logits, target, axes=axes)
     if not target.is_floating_point():
-        return exact, truth, torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
+        return exact, truth, all_known(exact)
     known = ~truth.flatten(2).sum(-1).isnan()
     # Asking whether there is anything to replace is cheap here, and on a GPU a wait.
     if truth.device.type == "cpu" and known.all():
@@ -61,7 +64,29 @@ def read_pair(logits: Tensor, target: Tensor, *, axes: Sequence[int] = (1, 2, 3)
         )
     if target.is_complex():
         raise ValueError(f"target: expected a boolean, integer or float mask, got {target.dtype}.")
+    _check_range(target)
     return exact, target.to(exact.dtype)
+
+
+def over_planes(
+    planes: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor, reduction: Reduction
+) -> Tensor:
+    """Reduce what `planes` makes of logits and target, ``(N, C)``, over the planes that have a target.
+
+    Whether a plane is unlabelled shows in its value, for nothing, so only then is the target looked at.
+    """
+    exact, truth = read_pair(logits, target)
+    if exact.device.type == "cpu":
+        values = planes(exact, truth)
+        if not values.isnan().any():
+            return reduce_planes(values, all_known(exact), reduction)
+    exact, truth, known = read_masks(logits, target)
+    return reduce_planes(planes(exact, truth), known, reduction)
+
+
+def all_known(logits: Tensor) -> Tensor:
+    """``(N, C)`` planes of which all have a target."""
+    return torch.ones(logits.shape[:2], dtype=torch.bool, device=logits.device)
 
 
 def read_logits(logits: Tensor, *, axes: Sequence[int] = (1, 2, 3)) -> Tensor:
@@ -93,6 +118,21 @@ def check_spacing(spacing: Sequence[float] | None, logits: Tensor) -> tuple[floa
     if len(sides) != dims or not all(0 < side < float("inf") for side in sides):
         raise ValueError(f"spacing: expected {dims} positive numbers, one a spatial axis, got {spacing}.")
     return sides
+
+
+def _check_range(target: Tensor) -> None:
+    """Raise a `ValueError` where a mask in memory of the processor holds something else than 0..1."""
+    if target.dtype == torch.bool or target.device.type != "cpu" or not target.numel():
+        return
+    low, high = (float(each) for each in target.aminmax())
+    if low != low:  # unlabelled planes hide the others
+        numbers = target[~target.isnan()]
+        low, high = (float(each) for each in numbers.aminmax()) if numbers.numel() else (0.0, 1.0)
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"target: expected a mask with values from 0 to 1, got {low:g} to {high:g}. "
+            "Of labels or of 0 and 255, take `target > 0`, or `labels == number` for each class."
+        )
 
 
 def _is_labels(target: Tensor) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor, nn
 
-from napari_segsize.losses._masks import read_masks
-from napari_segsize.losses._reduce import Reduction, reduce_planes
+from napari_segsize.losses._masks import over_planes
+from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.ops.pixel_sums import mean_focal
 
 
 def focal_loss(
@@ -17,7 +20,7 @@ def focal_loss(
     alpha: float | None = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """Cross-entropy in which a pixel weighs less the better it is classified, computed by MONAI.
+    """Cross-entropy in which a pixel weighs less the better it is classified.
 
     ``- alpha_t (1 - p_t) ** gamma log p_t`` a pixel, with ``p_t`` the probability of the true class.
 
@@ -48,21 +51,17 @@ def focal_loss(
 
     Notes
     -----
-    MONAI's module turns everything to float32; its function, used here, does not.
+    The value of MONAI's function; MONAI's module turns everything to float32, which this one does not.
 
     References
     ----------
     .. [1] Lin et al., "Focal loss for dense object detection", ICCV, 2017.
     """
-    from monai.losses.focal_loss import sigmoid_focal_loss  # takes seconds to import
-
     if not gamma >= 0:
         raise ValueError(f"gamma: expected 0 or more, got {gamma}.")
     if alpha is not None and not 0 <= alpha <= 1:
         raise ValueError(f"alpha: expected a number from 0 to 1, or None, got {alpha}.")
-    exact, target, known = read_masks(logits, target)
-    pixels = sigmoid_focal_loss(exact, target, gamma, alpha)
-    return reduce_planes(pixels.flatten(2).mean(-1), known, reduction)
+    return over_planes(partial(mean_focal, gamma=gamma, alpha=alpha), logits, target, reduction)
 
 
 class FocalLoss(nn.Module):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast, get_args
+from functools import partial
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from napari_segsize.losses._masks import read_masks
-from napari_segsize.losses._reduce import Reduction, reduce_planes
+from napari_segsize.losses._masks import over_planes
+from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.ops.pixel_sums import soft_counts
 
 ClassWeight = Literal["square", "simple", "uniform"]
 """What a class weighs: one over its squared area, one over its area, or as much as the other."""
@@ -62,10 +64,12 @@ def generalised_dice_loss(
     """
     if weight not in get_args(ClassWeight):
         raise ValueError(f'weight: expected "square", "simple" or "uniform", got {weight!r}.')
-    exact, target, known = read_masks(logits, target)
-    count = exact[0, 0].numel()
-    probs, truth = exact.sigmoid().flatten(2), target.flatten(2)
-    both, mass, area = (probs * truth).sum(-1), probs.sum(-1), truth.sum(-1)  # (N, C)
+    return over_planes(partial(_generalised_dice, weight=weight), logits, target, reduction)
+
+
+def _generalised_dice(logits: Tensor, target: Tensor, weight: ClassWeight) -> Tensor:
+    count = logits[0, 0].numel()
+    both, mass, area = soft_counts(logits, target)  # (N, C)
     overlap = torch.stack([both, count - mass - area + both], -1)  # foreground, background
     total = torch.stack([mass + area, 2 * count - mass - area], -1)
     areas = torch.stack([area, count - area], -1)
@@ -73,8 +77,7 @@ def generalised_dice_loss(
     present = areas > 0
     least = torch.where(present, areas, torch.inf).amin(-1, keepdim=True)
     scaled = torch.where(present, (least / areas.clamp(min=_SMOOTH)) ** power, 1)  # the largest weight is 1
-    values = 1 - (2 * (scaled * overlap).sum(-1) + _SMOOTH) / ((scaled * total).sum(-1) + _SMOOTH)
-    return reduce_planes(values, known, reduction)
+    return 1 - (2 * (scaled * overlap).sum(-1) + _SMOOTH) / ((scaled * total).sum(-1) + _SMOOTH)
 
 
 def tversky_loss(
@@ -85,7 +88,7 @@ def tversky_loss(
     misses: float = 0.7,
     reduction: Reduction = "mean",
 ) -> Tensor:
-    """One minus the Tversky index, computed by MONAI: Dice with a price for each kind of error.
+    """One minus the Tversky index: Dice with a price for each kind of error.
 
     ``1 - TP / (TP + ghosts FP + misses FN)`` on soft counts.
 
@@ -117,15 +120,17 @@ def tversky_loss(
     .. [1] Salehi, Erdogmus and Gholipour, "Tversky loss function for image segmentation using 3D fully
        convolutional deep networks", MLMI, 2017.
     """
-    from monai.losses.tversky import TverskyLoss as MonaiTversky  # takes seconds to import
-
     if not (ghosts >= 0 and misses >= 0 and ghosts + misses > 0):
         raise ValueError(
             f"ghosts, misses: expected prices of 0 or more, not both 0, got {ghosts} and {misses}."
         )
-    exact, target, known = read_masks(logits, target)
-    compute = MonaiTversky(sigmoid=True, alpha=ghosts, beta=misses, reduction="none")
-    return reduce_planes(cast("Tensor", compute(exact, target)), known, reduction)
+    return over_planes(partial(_tversky, ghosts=ghosts, misses=misses), logits, target, reduction)
+
+
+def _tversky(logits: Tensor, target: Tensor, ghosts: float, misses: float) -> Tensor:
+    both, mass, area = soft_counts(logits, target)
+    errors = ghosts * (mass - both) + misses * (area - both)
+    return 1 - (both + _SMOOTH) / (both + errors + _SMOOTH)
 
 
 class GeneralisedDiceLoss(nn.Module):

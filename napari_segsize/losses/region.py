@@ -1,17 +1,18 @@
-"""Learning from painted masks: cross-entropy and Dice, as torch and MONAI compute them."""
+"""Learning from painted masks: cross-entropy and Dice."""
 
 from __future__ import annotations
 
-from typing import cast
-
 from torch import Tensor, nn
 
-from napari_segsize.losses._masks import read_masks, read_pair
-from napari_segsize.losses._reduce import Reduction, reduce_planes
+from napari_segsize.losses._masks import over_planes
+from napari_segsize.losses._reduce import Reduction
+from napari_segsize.ops.pixel_sums import mean_entropy, soft_counts
+
+_SMOOTH = 1e-5  # MONAI's
 
 
 def bce_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """Mean binary cross-entropy of the paper's eq. 6, in the numerically stable form of torch.
+    """Mean binary cross-entropy of the paper's eq. 6, from logits, so that it is stable.
 
     Parameters
     ----------
@@ -33,17 +34,11 @@ def bce_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") -
     ValueError
         If a shape, a device or an option does not fit.
     """
-    if reduction == "mean" and logits.device.type == "cpu":
-        value = nn.functional.binary_cross_entropy_with_logits(*read_pair(logits, target))
-        if not value.isnan():  # nothing is unlabelled, or wrong: the same in one go
-            return value
-    exact, truth, known = read_masks(logits, target)
-    terms = nn.functional.binary_cross_entropy_with_logits(exact, truth, reduction="none")
-    return reduce_planes(terms.flatten(2).mean(-1), known, reduction)
+    return over_planes(mean_entropy, logits, target, reduction)
 
 
 def dice_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """One minus the soft Dice overlap, as MONAI's `DiceLoss` computes it. 0 when both masks are empty.
+    """One minus the soft Dice overlap, the value of MONAI's `DiceLoss`. 0 when both masks are empty.
 
     Parameters
     ----------
@@ -64,15 +59,12 @@ def dice_loss(logits: Tensor, target: Tensor, *, reduction: Reduction = "mean") 
     ValueError
         If a shape, a device or an option does not fit.
     """
-    from monai.losses.dice import DiceLoss as MonaiDice  # takes seconds to import
+    return over_planes(_dice, logits, target, reduction)
 
-    if reduction == "mean" and logits.device.type == "cpu":
-        value = cast("Tensor", MonaiDice(sigmoid=True)(*read_pair(logits, target)))
-        if not value.isnan():
-            return value
-    exact, truth, known = read_masks(logits, target)
-    values = cast("Tensor", MonaiDice(sigmoid=True, reduction="none")(exact, truth))
-    return reduce_planes(values.flatten(2).mean(-1), known, reduction)
+
+def _dice(logits: Tensor, target: Tensor) -> Tensor:
+    both, mass, area = soft_counts(logits, target)
+    return 1 - (2 * both + _SMOOTH) / (mass + area + _SMOOTH)
 
 
 class BceLoss(nn.Module):

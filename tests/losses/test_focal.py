@@ -3,6 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.losses.focal_loss import FocalLoss as MonaiFocal
+from monai.losses.focal_loss import sigmoid_focal_loss
 from torch.autograd import gradcheck
 
 from napari_segsize.losses import bce_loss, focal_loss
@@ -27,7 +29,17 @@ def test_equals_its_formula(shape, gamma, alpha):
 def test_gradient():
     logits = torch.randn(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
     target = torch.rand(2, 1, 3, 4) < 0.4
-    assert gradcheck(lambda z: focal_loss(z, target, alpha=0.25), logits)
+    for gamma, alpha in ((2.0, 0.25), (0.5, None), (0.0, None)):
+        assert gradcheck(lambda z, g=gamma, a=alpha: focal_loss(z, target, gamma=g, alpha=a), logits)
+
+
+@pytest.mark.parametrize(("gamma", "alpha"), [(2.0, None), (0.5, 0.25)])
+def test_monai_says_the_same(gamma, alpha):
+    logits = torch.randn(2, 1, 5, 6, dtype=torch.float64)
+    target = torch.rand(2, 1, 5, 6, dtype=torch.float64)  # soft, too
+    expected = sigmoid_focal_loss(logits, target, gamma, alpha).mean()
+    assert focal_loss(logits, target, gamma=gamma, alpha=alpha).item() == pytest.approx(expected.item())
+    assert MonaiFocal(gamma=gamma, alpha=alpha)(logits, target).dtype == torch.float32  # its module forgets
 
 
 def test_without_gamma_it_is_the_cross_entropy():

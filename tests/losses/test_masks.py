@@ -11,6 +11,8 @@ import torch
 from napari_segsize.losses import LOSSES
 
 READS_MASKS = [
+    "bce",
+    "dice",
     "generalised_dice",
     "tversky",
     "focal",
@@ -122,6 +124,10 @@ def test_nan_logits_show(name):
         ({"target": torch.zeros(2, 5, 5, dtype=torch.int64)}, "one mask a class"),
         ({"target": torch.zeros(2, 1, 5, 5, dtype=torch.complex64)}, "target: expected a boolean"),
         ({"target": torch.zeros(2, 1, 5, 5, device="meta")}, "target: expected on cpu"),
+        ({"target": torch.full((2, 1, 5, 5), 255, dtype=torch.uint8)}, "from 0 to 1, got 255 to 255"),
+        ({"target": torch.arange(50).reshape(2, 1, 5, 5)}, "from 0 to 1, got 0 to 49"),
+        ({"target": torch.full((2, 1, 5, 5), -0.5)}, r"from 0 to 1, got -0\.5 to -0\.5"),
+        ({"target": torch.tensor([np.nan, 2.0]).reshape(2, 1, 1, 1).expand(2, 1, 5, 5)}, "got 2 to 2"),
         ({"logits": torch.zeros(2, 1, 5, 5, dtype=torch.int64)}, "logits: expected"),
         ({"logits": torch.zeros(5, 5)}, "logits: expected"),
         ({"logits": torch.zeros(2, 1, 0, 5)}, "at least one pixel"),

@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from monai.losses import DiceLoss as MonaiDice
 from monai.losses import GeneralizedDiceLoss as MonaiGeneralisedDice
+from monai.losses import TverskyLoss as MonaiTversky
 from torch.autograd import gradcheck
 
 from napari_segsize.losses import dice_loss, generalised_dice_loss, tversky_loss
@@ -48,7 +50,7 @@ def test_tversky_equals_its_formula(shape):
         assert found[n, c].item() == pytest.approx(1 - tp / (tp + 0.2 * fp + 0.9 * fn), abs=1e-5)
 
 
-@pytest.mark.parametrize("loss", [generalised_dice_loss, tversky_loss])
+@pytest.mark.parametrize("loss", [dice_loss, generalised_dice_loss, tversky_loss])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_gradients(loss, shape):
     logits, target = case(shape)
@@ -85,6 +87,26 @@ def test_monais_smoothing_decides_on_large_images_and_ours_does_not():
     probs = torch.cat([inverted.sigmoid(), 1 - inverted.sigmoid()], 1)
     assert MonaiGeneralisedDice()(probs, torch.cat([target, 1 - target], 1)) < 0.5
     assert generalised_dice_loss(inverted, target) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dice_and_tversky_are_monais(shape):
+    logits, target = case(shape)
+    target[1] = False
+    dice = MonaiDice(sigmoid=True, reduction="none")(logits, target.double()).flatten(1)
+    assert torch.allclose(dice_loss(logits, target, reduction="none"), dice)
+    tversky = MonaiTversky(sigmoid=True, alpha=0.2, beta=0.9, reduction="none")(logits, target.double())
+    found = tversky_loss(logits, target, ghosts=0.2, misses=0.9, reduction="none")
+    assert torch.allclose(found, tversky.reshape(2, 2))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dice_equals_its_formula(shape):
+    logits, target = case(shape)
+    found = dice_loss(logits, target, reduction="none")
+    for n, c in np.ndindex(2, 2):
+        tp, fp, fn, _ = counts(logits[n, c], target[n, c])
+        assert found[n, c].item() == pytest.approx(1 - 2 * tp / (2 * tp + fp + fn), abs=1e-5)
 
 
 def test_tversky_is_dice_at_one_half():

@@ -5,16 +5,24 @@ import sys
 
 import pytest
 import torch
+from torch.autograd import gradcheck
 
 from napari_segsize.losses import BceLoss, DiceLoss, bce_loss, dice_loss
 
 
-def test_cross_entropy_is_the_papers_but_a_mean():
-    logits = torch.randn(2, 1, 4, 4)
-    target = torch.rand(2, 1, 4, 4) < 0.5
+@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 2)])
+def test_cross_entropy_is_the_papers_but_a_mean(shape):
+    logits = torch.randn(2, 2, *shape)
+    target = torch.rand(2, 2, *shape) < 0.5
     expected = (logits * (1 - target.float()) + torch.log1p(torch.exp(-logits))).mean()  # eq. 6
     assert torch.allclose(bce_loss(logits, target), expected)
     assert BceLoss()(logits, target) == bce_loss(logits, target)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 2)])
+def test_gradient_of_cross_entropy(shape):
+    logits, target = torch.randn(2, 1, *shape, dtype=torch.float64), torch.rand(2, 1, *shape) < 0.5
+    assert gradcheck(lambda z: bce_loss(z, target), logits.requires_grad_())
 
 
 def test_dice_of_a_perfect_a_wrong_and_an_empty_prediction():
