@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_segsize.project.outlines import mask_of
+from napari_segsize.widgets.loading import ONE_AT_A_TIME
 from napari_segsize.widgets.placement import like, place
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from napari_segsize.widgets.contour_state import Board
     from napari_segsize.widgets.shelf import Shelf
 
-__all__ = ["ROLE", "ObjectLabels"]
+__all__ = ["ROLE", "ObjectLabels", "first_labels"]
 
 ROLE = "objects"
 
@@ -94,6 +95,15 @@ class ObjectLabels:
             part = plane[window]
             part[inside & (part == 0)] = label
         self._painted[number] = accepted
+
+
+def first_labels() -> Generator[None, None, None]:
+    """Make one label image for nothing: at the first, napari imports and compiles for half a second."""
+    with ONE_AT_A_TIME:
+        from napari.layers import Labels
+
+        Labels(np.zeros((2, 2), np.int32))
+    yield from ()
 
 
 def _window(rings: Rings, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_], tuple[slice, slice]]:

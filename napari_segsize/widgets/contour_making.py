@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from napari_segsize.widgets.later import Later
@@ -52,7 +54,7 @@ class Making:
         if self._hidden is not None:
             self._unhide()
         elif missing:
-            with self._shelf.hiding():
+            with self._shelf.hiding(), _nothing_collected():
                 ways[missing[0]]()
             self._hidden = self._shelf.get(missing[0])
             self._made()
@@ -63,3 +65,15 @@ class Making:
         layer, self._hidden = self._hidden, None
         if layer is not None:
             layer.visible = True
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Let Python look for garbage later: it would, several times, among the thousands of parts of a layer."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -18,6 +18,7 @@ from napari_segsize.project.annotation import Point
 from napari_segsize.widgets import contour_runs
 from napari_segsize.widgets.contour_controls import ContourControls, headline, verdict
 from napari_segsize.widgets.contour_drawing import Wanted
+from napari_segsize.widgets.contour_labels import first_labels
 from napari_segsize.widgets.contour_points import Handle
 from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.contour_state import Board, Outline, hint
@@ -80,7 +81,8 @@ class ContourPage(ContourControls):
         super().showEvent(event)
         if not self._ready:
             self._ready = True
-            works: tuple[Generator[Any, None, None], ...] = (contour_runs.getting_ready(), first_polygon())
+            works: tuple[Generator[Any, None, None], ...]
+            works = (first_labels(), contour_runs.getting_ready(), first_polygon())
             for work in works:
                 launch_quietly(work, _ignore, _ignore)
 
