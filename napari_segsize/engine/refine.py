@@ -23,7 +23,7 @@ __all__ = ["Rough", "Target", "accept", "as_they_were", "refine_plane", "rough_o
 Target = Literal["image", "edges"]
 """What outlines are aligned to: the image's own edges, or what the project's edge network sees."""
 
-_SOURCE = "snake"  # the alignment is a geodesic contour
+_SOURCE = "refined"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

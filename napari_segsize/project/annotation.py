@@ -22,7 +22,7 @@ Point = tuple[float, float]
 """(y, x) in pixels, pixel centres at integers."""
 Ring = tuple[Point, ...]
 """A closed polygon; the first vertex is not repeated at the end."""
-Source = Literal["", "network", "snake", "levelset", "drawn", "import"]
+Source = Literal["", "network", "snake", "levelset", "refined", "drawn", "import"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -74,7 +74,7 @@ class Contour:
     rings : tuple of rings
         The accepted outline; a pixel is inside where an odd number of rings has its centre inside, and the
         first one is the outer ring of the first piece. () until one is accepted. Multiples of 1/64 px.
-    source : {"network", "snake", "levelset", "drawn", "import", ""}
+    source : {"network", "snake", "levelset", "refined", "drawn", "import", ""}
         What drew the outline; "" without one.
     """
 

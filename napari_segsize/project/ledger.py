@@ -28,7 +28,8 @@ from napari_segsize.project.checks import (
     checked_source,
     where,
 )
-from napari_segsize.project.history import OBJECTS, Entry, History, Key, Kind, Step, packed
+from napari_segsize.project.history import OBJECTS, Entry, History, Key, Kind, Step
+from napari_segsize.project.packing import packed
 from napari_segsize.project.rings import checked_rings
 from napari_segsize.project.sizes import parse_size
 
@@ -233,7 +234,7 @@ class Ledger:
         rings : iterable of (K, 2) sequences or arrays, optional
             The accepted outline, see `Contour`; rounded to 1/64 px. ``()`` rejects the one that is stored and
             keeps the points. None: what is stored.
-        source : {"network", "snake", "levelset", "drawn", "import", ""}, optional
+        source : {"network", "snake", "levelset", "refined", "drawn", "import", ""}, optional
             What drew `rings`. None: what is stored.
 
         Returns
@@ -264,7 +265,7 @@ class Ledger:
         ----------
         outlines : mapping from an object to its rings
             See `put_contour`; points that an object has stay.
-        source : {"network", "snake", "levelset", "drawn", "import", ""}
+        source : {"network", "snake", "levelset", "refined", "drawn", "import", ""}
             What drew them.
         """
         record = self._record_of(plane)

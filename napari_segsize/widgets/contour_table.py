@@ -18,6 +18,7 @@ _SOURCES = {
     "network": "network",
     "snake": "classical snake",
     "levelset": "level set",
+    "refined": "refined",
     "drawn": "drawn",
     "import": "imported",
 }

@@ -386,18 +386,13 @@ class Controller:
             )
             self._desk.begin("contour", events, keep_history=resume)
 
-    @property
-    def stopped_edges(self) -> bool:
-        """Whether a training of edges was stopped, and can go on."""
-        return self.project is not None and (self.project.models_folder / "edges.resume.pt").is_file()
-
     def train_edges(self, config: EdgeConfig | None = None, *, resume: bool = False) -> None:
         """Teach the edge network the masks and contours of the project."""
         with self.reporting():
             events = refine_runs.training_edges(
                 self.opened().folder, config or EdgeConfig(), resume=resume, threads=self.threads
             )
-            self._desk.begin("edges", events)
+            self._desk.begin("edges", events, keep_history=resume)
 
     def stop(self) -> None:
         """Stop the job after the step it is in; that step is kept."""

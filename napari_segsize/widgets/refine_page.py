@@ -123,7 +123,7 @@ class RefinePage(QWidget):
         training = state.busy and state.stage == "edges"
         self.train.setText("Stop" if training else "Train edges")
         self.train.setEnabled(state.folder is not None and (training or not state.busy))
-        self.resume.setVisible(not state.busy and self._controller.stopped_edges)
+        self.resume.setVisible(not state.busy and state.resumable_edges is not None)
         shown = training and state.steps
         self.progress.setText(f"Step {state.step} of {state.steps}" if shown else "")
         self.progress.setVisible(bool(shown))

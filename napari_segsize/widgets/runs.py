@@ -88,6 +88,7 @@ class Ready:
     device: str
     resumable: Resume | None = None
     resumable_contours: Resume | None = None
+    resumable_edges: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +130,11 @@ def looking(folder: Path) -> Generator[Ready, None, None]:
         from napari_segsize.engine import device, stages
 
     with Project.open(folder) as project:
-        pixels, contours = stages.resumable(project), stages.resumable(project, ["contour"])
-    yield Ready(device=device.describe(), resumable=_left(pixels), resumable_contours=_left(contours))
+        pixels = _left(stages.resumable(project))
+        contours, edges = (_left(stages.resumable(project, [stage])) for stage in ("contour", "edges"))
+    yield Ready(
+        device=device.describe(), resumable=pixels, resumable_contours=contours, resumable_edges=edges
+    )
 
 
 def _left(stopped: Resumable | None) -> Resume | None:

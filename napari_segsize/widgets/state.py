@@ -36,7 +36,7 @@ EngineStatus = Literal["cold", "loading", "ready", "failed"]
 
 HISTORY = 4000  # points kept of a curve: more than a screen has pixels
 PIXELS = ("pretrain", "finetune")
-TRAINING = (*PIXELS, "contour")
+TRAINING = (*PIXELS, "contour", "edges")
 STAGES = {
     "pretrain": "Learning from masks",
     "finetune": "Learning from sizes",
@@ -89,6 +89,7 @@ class State:
     ended: Ended | None = None
     resumable: Resume | None = None  # a stopped training of the network that segments pixels
     resumable_contours: Resume | None = None  # and one of the contour network
+    resumable_edges: Resume | None = None  # and one of the edge network
 
     # the engine, and what to tell the user
     engine: EngineStatus = "cold"

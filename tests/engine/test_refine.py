@@ -51,6 +51,7 @@ def test_contours_and_the_mask_are_refined_and_put_back_each_in_a_transaction(pr
     assert np.array_equal(said.mask == 5, labels == 2)
     assert set(np.unique(said.mask)) == {0, 5}
     assert overlap(outline, TRUTH["left"]) > 0.9
+    assert said.contours[0].source == "refined"
     assert overlap(said.mask == 5, TRUTH["right"]) > 0.9
     project.undo()
     assert np.array_equal(project.annotation(rough.plane).mask == 5, disk((22, 51)))

@@ -20,7 +20,7 @@ from napari_segsize.engine.events import (
 )
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project, SizeStamp
-from napari_segsize.widgets import contour_runs, runs
+from napari_segsize.widgets import contour_runs, refine_runs, runs
 from napari_segsize.widgets.controller import Controller
 
 
@@ -391,11 +391,13 @@ def test_stop_keeps_the_step_and_offers_to_resume(controller, loop, monkeypatch)
 def test_a_stopped_training_of_contours_does_not_hide_one_of_pixels(controller, loop, monkeypatch):
     pixels = runs.Resume(stage="pretrain", step=3, steps=10)
     contours = runs.Resume(stage="contour", step=2, steps=9)
-    ready = runs.Ready(device="CPU", resumable=pixels, resumable_contours=contours)
+    edges = runs.Resume(stage="edges", step=1, steps=5)
+    ready = runs.Ready(device="CPU", resumable=pixels, resumable_contours=contours, resumable_edges=edges)
     monkeypatch.setattr(runs, "warming", lambda threads: iter_of(ready))
     monkeypatch.setattr(runs, "looking", lambda folder: iter_of(ready))
     controller.warm_up()
     assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, contours)
+    assert controller.state.resumable_edges == edges
     monkeypatch.setattr(runs, "segmenting_plane", lambda folder, plane: iter_of())
     controller.predict_plane()  # no training: what can go on still can
     assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, contours)
@@ -403,6 +405,10 @@ def test_a_stopped_training_of_contours_does_not_hide_one_of_pixels(controller, 
     monkeypatch.setattr(runs, "looking", lambda folder: iter_of())
     controller.finetune_contours(resume=True)
     assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, None)
+    assert controller.state.resumable_edges == edges
+    monkeypatch.setattr(refine_runs, "training_edges", lambda *a, **k: iter_of(Ended(stage="edges")))
+    controller.train_edges(resume=True)
+    assert (controller.state.resumable, controller.state.resumable_edges) == (pixels, None)
 
 
 def test_stop_during_launch(loop, controller, monkeypatch):

@@ -11,8 +11,10 @@ from scipy.ndimage import gaussian_filter
 pytest.importorskip("napari")
 from qtpy.QtCore import Qt
 
+from napari_segsize.engine import checkpoint
 from napari_segsize.engine.edge_config import AlignConfig
 from napari_segsize.engine.events import Ended, Started, StepDone
+from napari_segsize.engine.run_files import state_file
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import mask_of, rings_of
 from napari_segsize.widgets import refine_runs
@@ -228,8 +230,10 @@ def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     qtbot.waitUntil(page.align.isEnabled, timeout=10_000)
     assert page.resume.isHidden()
     controller.project.models_folder.mkdir(exist_ok=True)
-    (controller.project.models_folder / "edges.resume.pt").touch()
-    controller.reload()
+    checkpoint.save(
+        state_file(controller.project, "edges"), {"stage": "edges", "step": 3, "config": {"steps": 9}}
+    )
+    controller.open_project(folder)
     qtbot.waitUntil(lambda: not page.resume.isHidden(), timeout=5_000)
     qtbot.mouseClick(page.align, LEFT)
     qtbot.waitUntil(lambda: len(controller.refining.waiting) == 2, timeout=60_000)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_segsize.engine import checkpoint
 from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone, Validating
+from napari_segsize.engine.run_files import state_file
 from napari_segsize.project import PlaneRef, Project, object_size_of
 from napari_segsize.samples import synthetic_shapes
 from napari_segsize.widgets import contour_runs, runs
@@ -130,6 +132,11 @@ def test_a_stopped_training_of_contours_is_found_beside_one_of_pixels(annotated)
     (ready,) = runs.looking(annotated)
     assert ready.resumable is None
     assert ready.resumable_contours == runs.Resume(stage="contour", step=2, steps=3)
+    assert ready.resumable_edges is None
+    with Project.open(annotated) as project:
+        checkpoint.save(state_file(project, "edges"), {"stage": "edges", "step": 3, "config": {"steps": 9}})
+    (ready,) = runs.looking(annotated)
+    assert ready.resumable_edges == runs.Resume(stage="edges", step=3, steps=9)
 
 
 def test_getting_ready_renders_a_polygon_so_that_the_first_contour_does_not_wait(monkeypatch):
