@@ -1,6 +1,6 @@
 """A U-Net on the close-ups of the level-set network: the same body, prompts and objects, logits for forces.
 
-    python benchmarks/closeup_unet.py DATA --out FILE [--steps 5000] [--minutes 23]
+    python benchmarks/closeup_unet.py DATA --out FILE [--steps 5000] [--minutes 25]
 
 It sees what the level-set network sees (region, heat map of the clicks, mask of the start contour), begins
 with the same body, and learns from the same objects, by cross-entropy and Dice. `benchmarks/levelset.py sets
@@ -29,7 +29,7 @@ from train_levelset_starter import CC0, material
 from napari_segsize.engine.closeup import CloseUp
 from napari_segsize.engine.contour_batch import ContourBatch, ContourSource
 from napari_segsize.engine.device import launch
-from napari_segsize.engine.events import Event, StepDone, Validated
+from napari_segsize.engine.events import Event, Validated
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.loop import Run, fit
 from napari_segsize.engine.starter import load_starter, save_starter
@@ -39,6 +39,7 @@ from napari_segsize.models.unet import SegmentationNet
 
 __all__ = ["CloseUpUNet", "load_unet"]
 
+KIND = "close-up U-Net"
 PROMPTS, CHANNELS, VERTICES, TOGETHER = 2, 3, 32, 64
 
 
@@ -60,7 +61,7 @@ def load_unet(file: Path) -> CloseUpUNet:
     """Read a network that this script wrote."""
     with safe_open(file, framework="pt") as opened:
         header = opened.metadata() or {}
-        if json.loads(header.get("network", "{}")).get("kind") != "close-up U-Net":
+        if json.loads(header.get("network", "{}")).get("kind") != KIND:
             raise SystemExit(f"{file}: expected a file of benchmarks/closeup_unet.py")
         weights = {name: opened.get_tensor(name).float() for name in opened.keys()}  # noqa: SIM118
     network = CloseUpUNet()
@@ -95,7 +96,10 @@ def scored(network: nn.Module, items: Sequence[CloseUp]) -> dict[str, float]:
 def training(arguments: argparse.Namespace, network: CloseUpUNet, file: Path) -> Run:
     """A run with the sampling and the loop of the level-set network."""
     train, weights, deciding = material(arguments.data, CC0, arguments.drawn, arguments.seed)
-    config = LevelSetConfig(steps=arguments.steps, seed=arguments.seed, device="cpu")
+    config = LevelSetConfig(
+        steps=arguments.steps, learning_rate=1e-3, batch_size=32, validate_every=250, patience=0,
+        average=0.99, seed=arguments.seed, device="cpu",
+    )  # fmt: skip
 
     def look(candidate: nn.Module) -> Generator[Event, None, dict[str, float]]:
         yield from ()
@@ -126,7 +130,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--drawn", type=int, default=6000)
-    parser.add_argument("--minutes", type=float, default=23.0, help="stop after so long, and keep the best")
+    parser.add_argument("--minutes", type=float, default=25.0, help="of processor time, at most")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -137,20 +141,24 @@ def main() -> None:
     network.load_state_dict(
         own | {name: value for name, value in body.items() if value.shape == own[name].shape}
     )
-    clock, steps = time.monotonic(), 0
     with tempfile.TemporaryDirectory() as folder:
         run = training(arguments, network, Path(folder) / "run.pt")
         for event in fit(run):
-            passed = time.monotonic() - clock
-            if isinstance(event, StepDone):
-                steps = event.step
-            elif isinstance(event, Validated):
-                print(f"{passed:6.0f} s", event.step, dict(event.metrics), flush=True)
-                if passed > 60 * arguments.minutes:
-                    break
-    network.load_state_dict(run.best_weights)
-    save_starter(arguments.out, network, {"kind": "close-up U-Net"}, {"steps": str(steps)})
-    print(f"wrote {arguments.out} after {steps} steps: {run.best_metrics}")
+            if not isinstance(event, Validated):
+                continue
+            passed = time.process_time()
+            print(f"{passed:6.0f} s", event.step, dict(event.metrics), flush=True)
+            if event.best:  # whoever ends the process has the best so far
+                best = CloseUpUNet()
+                best.load_state_dict(run.best_weights)
+                facts = {
+                    "steps": str(event.step),
+                    **{name: str(value) for name, value in event.metrics.items()},
+                }
+                save_starter(arguments.out, best, {"kind": KIND}, facts)
+            if passed > 60 * arguments.minutes:
+                break
+    print(f"wrote {arguments.out}: {run.best_metrics}")
 
 
 if __name__ == "__main__":

@@ -106,6 +106,7 @@ def main() -> None:
     config = LevelSetConfig(
         steps=arguments.steps, learning_rate=arguments.rate, batch_size=arguments.batch,
         pretraining=arguments.pretraining, kept=arguments.kept, seed=arguments.seed, device="cpu",
+        validate_every=250, patience=0, average=0.99,
     )  # fmt: skip
     network = begun(arguments)
     entry = levelset_entry("small", network)

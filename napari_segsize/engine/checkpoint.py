@@ -10,18 +10,24 @@ import os
 import pickle
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
 from ..errors import SegsizeError
 from ..models.contour import ContourNet, build_contour_net
+from ..models.levelset import LevelSetNet, build_levelset_net
 from ..models.segmentation import build_network
 from ..models.unet import SegmentationNet
 
-__all__ = ["load", "load_contour_network", "load_network", "network_entry", "save"]
+__all__ = [
+    "load", "load_contour_network", "load_levelset_network", "load_network", "network_entry", "save",
+]  # fmt: skip
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 FORMAT = 1
 
@@ -89,30 +95,50 @@ def network_entry(
 
 def load_network(path: Path) -> tuple[SegmentationNet, dict[str, Any]]:
     """The network of a model file, in evaluation mode, and its `network_entry`."""
-    content = load(path)
-    try:
-        entry = content["network"]
+
+    def build(entry: dict[str, Any]) -> SegmentationNet:
         more = {"ki_levels": entry["ki_levels"]} if "ki_levels" in entry else {}
-        network = build_network(entry["kind"], channels=entry["channels"], **more)
-        network.load_state_dict(content["weights"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise SegsizeError(
-            f"{path.name}: the file does not hold the network it names. Delete it and train again."
-        ) from error
-    nn.Module.eval(network)
-    return network, entry
+        return build_network(entry["kind"], channels=entry["channels"], **more)
+
+    return _rebuilt(path, build, "network")
 
 
 def load_contour_network(path: Path) -> tuple[ContourNet, dict[str, Any]]:
     """The contour network of a model file, in evaluation mode, and its entry."""
+
+    def build(entry: dict[str, Any]) -> ContourNet:
+        return build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
+
+    return _rebuilt(path, build, "contour network")
+
+
+def load_levelset_network(path: Path) -> tuple[LevelSetNet, dict[str, Any]]:
+    """The level-set network of a model file, in evaluation mode, and its entry."""
+
+    def build(entry: dict[str, Any]) -> LevelSetNet:
+        return build_levelset_net(
+            entry["kind"],
+            channels=entry["channels"],
+            prompts=entry["prompts"],
+            steps=entry["steps"],
+            dt=entry["dt"],
+        )
+
+    return _rebuilt(path, build, "level-set network")
+
+
+def _rebuilt(
+    path: Path, build: Callable[[dict[str, Any]], NetworkT], called: str
+) -> tuple[NetworkT, dict[str, Any]]:
+    """Build the network that a file names, and give it the file's weights."""
     content = load(path)
     try:
         entry = content["network"]
-        network = build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
+        network = build(entry)
         network.load_state_dict(content["weights"])
     except (KeyError, RuntimeError, ValueError) as error:
         raise SegsizeError(
-            f"{path.name}: the file does not hold the contour network it names. Delete it and train again."
+            f"{path.name}: the file does not hold the {called} it names. Delete it and train again."
         ) from error
     nn.Module.eval(network)
     return network, entry

@@ -25,7 +25,9 @@ class EvolveConfig:
         2, "times the network moves every vertex; 3 and more tend to overshoot", min=1, max=20
     )
     model: int = option(
-        0, "number of the contour model in the project; 0 is the current one, or the one that ships", min=0
+        0,
+        "number of the engine's model in the project; 0 is the current one, or the one that ships",
+        min=0,
     )
     snake_steps: int = option(40, "steps of the classical contour", min=1, max=1000, advanced=True)
     smoothing: int = option(

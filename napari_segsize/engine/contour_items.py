@@ -31,7 +31,7 @@ _EVERY = 5  # without validation images every fifth object is held out
 
 
 def contour_items(
-    project: Project, split: Split
+    project: Project, split: Split, *, stage: str = "contour"
 ) -> Generator[Event, None, tuple[list[CloseUp], tuple[str, ...]]]:
     """Cut a close-up of every object of `split` that something is known of; yields while it reads.
 
@@ -48,7 +48,7 @@ def contour_items(
     items: list[CloseUp] = []
     refused: dict[int, str] = {}
     for done, annotation in enumerate(said):
-        yield Loading(stage="contour", done=done, total=len(said))
+        yield Loading(stage=stage, done=done, total=len(said))
         if annotation.plane.image in refused or annotation.no_object:
             continue
         try:

@@ -1,4 +1,7 @@
-"""Teaching the contour network a project's own objects: from contours, masks, extreme points and sizes."""
+"""Teaching a network that outlines objects a project's own: from contours, masks, extreme points and sizes.
+
+One code for both networks, that of polygons and that of level sets; what differs is in `outline_networks`.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,21 @@ import torch
 from torch import nn
 
 from ..errors import SegsizeError
-from ..models.contour import ContourNet, build_contour_net
 from ..project import Project, Split
-from . import checkpoint
 from .closeup import CloseUp
 from .contour_config import ContourConfig
 from .contour_items import contour_items, hold_out
-from .contour_runs import contour_entry, contour_score, contour_training, score_contours
+from .contour_runs import contour_score
 from .device import describe, resolve
 from .events import Comparison, ComparisonRow, Ended, Event, Notice, Started
+from .levelset_config import LevelSetConfig
 from .loop import Outcome, Run, fit
 from .option import from_dict
+from .outline_networks import LEVELSET, POLYGON, OutlineNetwork
 from .run_files import record_model, state_file, stopped_state
-from .starter import load_starter
 from .turn import turn
 
-__all__ = ["CONTOUR_ROWS", "evaluate_contours", "finetune_contour"]
-
-CONTOUR_ROWS = ("contour network before", "contour network after")
+__all__ = ["evaluate_contours", "evaluate_levelsets", "finetune_contour", "finetune_levelset"]
 
 
 def finetune_contour(
@@ -53,36 +53,18 @@ def finetune_contour(
         Without objects in the training part; without a stopped run to resume; while another training of
         contours runs in the project.
     """
-    config = config or ContourConfig()
-    with turn(project.models_folder, "contour"):
-        state = (
-            stopped_state(project, "contour", ContourConfig, called="contour training") if resume else None
-        )
-        if state is not None:
-            config = from_dict(ContourConfig, state["config"])
-        network, entry, start_model = _start(project, config)
-        train, validation, notices = yield from _items(project)
-        before = {name: value.clone() for name, value in network.state_dict().items()}
-        run = contour_training(
-            train, validation, network, config, state_file(project, "contour"),
-            entry=entry, start_model=start_model, look_first=config.model == "starter",
-        )  # fmt: skip
-        if state is not None:
-            run.restore(state)
-        for notice in notices:
-            yield Notice(notice)
-        yield Started(
-            stage="contour",
-            device=describe(run.fabric.device),
-            steps=config.steps,
-            step=run.step,
-            images=len({item.plane for item in train}),
-            masks=sum(item.mask is not None for item in train),
-            sizes=sum(item.mask is None for item in train),
-            parameters=sum(parameter.numel() for parameter in network.parameters()),
-        )
-        outcome = yield from fit(run)
-        yield from _finish(project, run, outcome, before, validation)
+    yield from _finetune(project, POLYGON, config or ContourConfig(), resume=resume)
+
+
+def finetune_levelset(
+    project: Project, config: LevelSetConfig | None = None, *, resume: bool = False
+) -> Generator[Event, None, None]:
+    """Teach a level-set network the objects of a project; parameters, errors, events as `finetune_contour`.
+
+    Objects with points or a size alone teach through the projection loss on the evolved level set, through
+    the size of its inside, and through the network's own level sets where these agree with both.
+    """
+    yield from _finetune(project, LEVELSET, config or LevelSetConfig(), resume=resume)
 
 
 def evaluate_contours(
@@ -102,10 +84,58 @@ def evaluate_contours(
     SegsizeError
         Without an outlined object on a held-out image.
     """
-    items, notices = yield from contour_items(project, split)
+    yield from _evaluate(project, POLYGON, split, device)
+
+
+def evaluate_levelsets(
+    project: Project, *, split: Split = "test", device: str = "auto"
+) -> Generator[Event, None, None]:
+    """Compare the level-set network that ships with the project's current one, as `evaluate_contours`."""
+    yield from _evaluate(project, LEVELSET, split, device)
+
+
+def _finetune(
+    project: Project, taught: OutlineNetwork, config: Any, *, resume: bool
+) -> Generator[Event, None, None]:
+    stage = taught.stage
+    with turn(project.models_folder, stage):
+        state = (
+            stopped_state(project, stage, taught.config, called=taught.training_called) if resume else None
+        )
+        if state is not None:
+            config = from_dict(taught.config, state["config"])
+        network, entry, start_model = _start(project, taught, config)
+        train, validation, notices = yield from _items(project, stage)
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        run = taught.training(
+            train, validation, network, config, state_file(project, stage),
+            entry=entry, start_model=start_model, look_first=config.model == "starter",
+        )  # fmt: skip
+        if state is not None:
+            run.restore(state)
+        for notice in notices:
+            yield Notice(notice)
+        yield Started(
+            stage=stage,
+            device=describe(run.fabric.device),
+            steps=config.steps,
+            step=run.step,
+            images=len({item.plane for item in train}),
+            masks=sum(item.mask is not None for item in train),
+            sizes=sum(item.mask is None for item in train),
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+        )
+        outcome = yield from fit(run)
+        yield from _finish(project, taught, run, outcome, before, validation)
+
+
+def _evaluate(
+    project: Project, taught: OutlineNetwork, split: Split, device: str
+) -> Generator[Event, None, None]:
+    items, notices = yield from contour_items(project, split, stage=taught.stage)
     if split == "test" and not any(item.mask is not None for item in items):
         split = "validation"
-        items, more = yield from contour_items(project, split)
+        items, more = yield from contour_items(project, split, stage=taught.stage)
         notices = (*notices, *more)
     items = [item for item in items if item.mask is not None]
     if not items:
@@ -118,18 +148,15 @@ def evaluate_contours(
     where = resolve(device)
     yield Started(stage="evaluate", device=describe(where), steps=2, masks=len(items))
     rows = []
-    current = project.current_model("contours")
-    candidates: list[tuple[str, ContourNet, Mapping[str, Any], int | None]] = []
-    if _shipped_fits():
-        candidates.append(("contour network that ships", *load_starter(), None))
+    current = project.current_model(taught.kind)
+    candidates: list[tuple[str, nn.Module, Mapping[str, Any], int | None]] = []
+    if _shipped_fits(taught):
+        candidates.append((f"{taught.network} that ships", *taught.ships(), None))
     if current is not None:
-        loaded = checkpoint.load_contour_network(project.models_folder / current.path)
-        candidates.append((f"contour model {current.id}", *loaded, current.id))
+        loaded = taught.load(project.models_folder / current.path)
+        candidates.append((f"{taught.called} {current.id}", *loaded, current.id))
     for name, network, entry, number in candidates:
-        config = ContourConfig(
-            vertices=entry["vertices"], iterations=entry["iterations"], circle=entry["circle"]
-        )
-        metrics = yield from score_contours(network.to(where), items, config, network.prompts, where)
+        metrics = yield from taught.score(network.to(where), items, taught.settings(entry), where)
         rows.append(_row(name, metrics, len(items), number))
     yield Ended(
         stage="evaluate",
@@ -138,30 +165,29 @@ def evaluate_contours(
     )
 
 
-def _shipped_fits() -> bool:
+def _shipped_fits(taught: OutlineNetwork) -> bool:
     try:
-        load_starter()
+        taught.ships()
     except SegsizeError:
         return False
     return True
 
 
-def _start(project: Project, config: ContourConfig) -> tuple[ContourNet, dict[str, Any], int | None]:
+def _start(
+    project: Project, taught: OutlineNetwork, config: Any
+) -> tuple[nn.Module, dict[str, Any], int | None]:
     """The network a training starts from, its entry, and its number if it is one of the project's."""
     if config.model != "starter":
-        network = build_contour_net(config.model, prompts=2 if config.prompts else 0, seed=config.seed)
-        return network, contour_entry(config, config.model, network), None
-    current = project.current_model("contours")
-    if current is None:
-        network, entry = load_starter()
-        return network, entry, None
-    network, entry = checkpoint.load_contour_network(project.models_folder / current.path)
-    return network, entry, current.id
+        return (*taught.new(config), None)
+    network, entry, record = taught.current(project)
+    return network, entry, None if record is None else record.id
 
 
-def _items(project: Project) -> Generator[Event, None, tuple[list[CloseUp], list[CloseUp], tuple[str, ...]]]:
-    train, notices = yield from contour_items(project, "train")
-    validation, more = yield from contour_items(project, "validation")
+def _items(
+    project: Project, stage: str
+) -> Generator[Event, None, tuple[list[CloseUp], list[CloseUp], tuple[str, ...]]]:
+    train, notices = yield from contour_items(project, "train", stage=stage)
+    validation, more = yield from contour_items(project, "validation", stage=stage)
     notices = (*notices, *more)
     if not any(item.mask is not None for item in validation):
         points_only = validation
@@ -179,6 +205,7 @@ def _items(project: Project) -> Generator[Event, None, tuple[list[CloseUp], list
 
 def _finish(
     project: Project,
+    taught: OutlineNetwork,
     run: Run,
     outcome: Outcome,
     before: Mapping[str, torch.Tensor],
@@ -187,9 +214,9 @@ def _finish(
     """Conclude in one process; under torchrun the others wait until it has written."""
     if not run.fabric.is_global_zero:
         run.fabric.barrier()
-        yield Ended(stage="contour", metrics=outcome.metrics)
+        yield Ended(stage=run.stage, metrics=outcome.metrics)
         return
-    ended = yield from _conclude(project, run, outcome, before, validation)
+    ended = yield from _conclude(project, taught, run, outcome, before, validation)
     run.file.unlink(missing_ok=True)
     run.fabric.barrier()
     yield ended
@@ -197,30 +224,29 @@ def _finish(
 
 def _conclude(
     project: Project,
+    taught: OutlineNetwork,
     run: Run,
     outcome: Outcome,
     before: Mapping[str, torch.Tensor],
     validation: Sequence[CloseUp],
 ) -> Generator[Event, None, Ended]:
     """Compare with the network before, record and promote the new one unless it is not better."""
-    network = run.network
+    network, config, device = run.network, run.config, run.fabric.device
     nn.Module.eval(network)
-    assert isinstance(network, ContourNet)
-    assert isinstance(run.config, ContourConfig)
-    device = run.fabric.device
     network.load_state_dict(dict(before))
-    old = yield from score_contours(network, validation, run.config, network.prompts, device)
+    old = yield from taught.score(network, validation, config, device)
     network.load_state_dict(outcome.weights)
-    new = yield from score_contours(network, validation, run.config, network.prompts, device)
-    fresh = run.config.model != "starter"
+    new = yield from taught.score(network, validation, config, device)
+    fresh = not run.look_first
     known = not math.isnan(contour_score(new))
     if not fresh and known and contour_score(new) <= contour_score(old):
         return Ended(
-            stage="contour", metrics=old,
-            message="The contour network stays as it was: nothing better was found for the held-out objects.",
+            stage=run.stage, metrics=old,
+            message=f"The {taught.network} stays as it was: nothing better was found for the held-out "
+            "objects.",
         )  # fmt: skip
     if fresh:
-        old, rival = yield from _rival(project, validation, device)
+        old, rival = yield from _rival(project, taught, validation, device)
         better = known and contour_score(new) >= contour_score(old)
     else:
         rival, better = run.start_model, True
@@ -228,29 +254,24 @@ def _conclude(
     if better:
         project.promote(record)
     rows = (
-        _row(CONTOUR_ROWS[0], old, len(validation), rival),
-        _row(CONTOUR_ROWS[1], new, len(validation), record),
+        _row(f"{taught.network} before", old, len(validation), rival),
+        _row(f"{taught.network} after", new, len(validation), record),
     )
     return Ended(
-        stage="contour", promoted=better, model=record, metrics=new,
+        stage=run.stage, promoted=better, model=record, metrics=new,
         comparison=Comparison(split="validation", rows=rows, of="objects") if known else None,
-        message="" if better else "The contour network in use stays: the new one was not shown to be better.",
+        message="" if better
+        else f"The {taught.network} in use stays: the new one was not shown to be better.",
     )  # fmt: skip
 
 
 def _rival(
-    project: Project, validation: Sequence[CloseUp], device: torch.device
+    project: Project, taught: OutlineNetwork, validation: Sequence[CloseUp], device: torch.device
 ) -> Generator[Event, None, tuple[dict[str, float], int | None]]:
     """How good the network in use is on the same objects, and its number; None for the one that ships."""
-    current = project.current_model("contours")
-    network, entry = (
-        load_starter()
-        if current is None
-        else checkpoint.load_contour_network(project.models_folder / current.path)
-    )
-    config = ContourConfig(vertices=entry["vertices"], iterations=entry["iterations"], circle=entry["circle"])
-    metrics = yield from score_contours(network.to(device), validation, config, network.prompts, device)
-    return metrics, None if current is None else current.id
+    network, entry, record = taught.current(project)
+    metrics = yield from taught.score(network.to(device), validation, taught.settings(entry), device)
+    return metrics, None if record is None else record.id
 
 
 def _row(name: str, metrics: Mapping[str, float], objects: int, model: int | None) -> ComparisonRow:

@@ -21,7 +21,6 @@ from ..ops.levelset import check_step
 from ..ops.outline import area, resample
 from ..ops.validity import repair
 from ..project import PlaneRef, Project
-from . import checkpoint
 from .contour_config import EvolveConfig
 from .contour_field import evolve_prompts
 from .dataset import normalised
@@ -30,9 +29,9 @@ from .edge_stages import current_edge_network, edges_of_plane
 from .events import ContourDone, ContourFailed, ContourStep
 from .levelset_field import evolve_levelset_prompts
 from .levelset_outlines import levelset_done
+from .outline_networks import LEVELSET, POLYGON
 from .prompt import Prompt
 from .snake import snake
-from .starter import load_levelset_starter, load_starter
 
 __all__ = ["Evolver", "evolve", "evolving"]
 
@@ -73,7 +72,7 @@ class Evolver:
         if self.config.engine == "network":
             self.network = _network(project, self.config.model).to(resolve(self.config.device))
         elif self.config.engine == "levelset":
-            self.network = _levelset_network(self.config).to(resolve(self.config.device))
+            self.network = _levelset_network(project, self.config).to(resolve(self.config.device))
         elif self.config.snake_follows == "edges":
             self.edge_network = current_edge_network(project, self.config.device)
 
@@ -227,32 +226,22 @@ def _waiting(first: Prompt, inbox: Inbox) -> tuple[list[Prompt], bool]:
     return list(found.values()), False
 
 
-def _levelset_network(config: EvolveConfig) -> LevelSetNet:
-    """The level-set network that ships, for steps that are stable."""
+def _levelset_network(project: Project, config: EvolveConfig) -> LevelSetNet:
+    """The level-set network of that number, for steps that are stable."""
     try:
         check_step(2, dt=config.levelset_dt, motion=1.0, width=WINDOW)
     except ValueError as error:
         raise SegsizeError(f"levelset_{error}") from error
-    if config.model:
-        raise SegsizeError(
-            f"Model {config.model} moves polygons: the engine levelset has the network that ships, model 0."
-        )
-    return load_levelset_starter()[0]
+    network = LEVELSET.numbered(project, config.model)
+    assert isinstance(network, LevelSetNet)
+    return network
 
 
 def _network(project: Project, number: int) -> ContourNet:
     """The contour network of that number; 0 is the current one of the project, or the one that ships."""
-    if number == 0:
-        current = project.current_model("contours")
-        if current is None:
-            return load_starter()[0]
-        return checkpoint.load_contour_network(project.models_folder / current.path)[0]
-    model = next((model for model in project.models() if model.id == number), None)
-    if model is None or not model.stage.startswith("contour"):
-        known = [str(model.id) for model in project.models() if model.stage.startswith("contour")]
-        way_out = f"there are {', '.join(known)}" if known else "fine-tune one first, or use 0"
-        raise SegsizeError(f"Model {number} is no contour model of this project: {way_out}.")
-    return checkpoint.load_contour_network(project.models_folder / model.path)[0]
+    network = POLYGON.numbered(project, number)
+    assert isinstance(network, ContourNet)
+    return network
 
 
 def _done(

@@ -12,14 +12,20 @@ __all__ = ["LevelSetConfig"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelSetConfig(TrainingConfig):
-    """How a level-set network learns from masks."""
+    """How a level-set network learns from contours, masks, extreme points and sizes."""
 
-    steps: int = again("steps", 2500)
-    learning_rate: float = again("learning_rate", 1e-3)
+    steps: int = again("steps", 400)
+    model: str = option(
+        "starter",
+        "starter: go on from the network that ships, or from the project's current one; "
+        "small, large: a new one",
+        choices=("starter", "small", "large"),
+    )
+    learning_rate: float = again("learning_rate", 5e-4)
     pretraining: float = option(
-        0.4,
-        "share of the steps in which the level set starts at the true distance, with all three losses; the "
-        "paper has 5 of 30 epochs",
+        0.0,
+        "share of the steps in which the level set starts at the true distance, with all three losses: for a "
+        "new network, 0.4; the paper has 5 of 30 epochs",
         min=0.0,
         max=1.0,
         step=0.05,
@@ -32,7 +38,7 @@ class LevelSetConfig(TrainingConfig):
         max=0.022,  # the bound of a stable step
         step=1e-4,
     )
-    batch_size: int = option(32, "objects in one step", min=1)
+    batch_size: int = option(16, "objects in one step", min=1)
     iterations: int = option(5, "steps of the evolution, T of the paper", min=1, max=20)
     augment: bool = option(True, "turn, zoom, stretch and re-light objects, and click a little off")
     shift: float = option(
@@ -50,16 +56,31 @@ class LevelSetConfig(TrainingConfig):
         20.0, "weight of the cross-entropy of the evolved level set", min=0.0, step=1.0
     )
     kept: float = option(
-        0.1,
+        0.3,
         "what remains of distance and direction weight after the pre-training; 0 in the paper",
         min=0.0,
         max=1.0,
         step=0.05,
     )
+    points_weight: float = option(
+        1.0,
+        "weight of where the level set ends, for objects with four extreme points and no mask",
+        min=0.0,
+        step=0.01,
+    )
+    size_weight: float = option(
+        0.1, "weight of the squared size error of objects without a mask", min=0.0, step=0.01
+    )
+    own_weight: float = option(
+        1.0,
+        "for objects without a mask: weight of the network's own level set where it agrees with points and "
+        "size; 0 switches this off",
+        min=0.0,
+        step=0.1,
+    )
     width: float = option(
         0.5, "blur of the evolved level set's edge in the loss, in px of the region", min=0.01, step=0.1
     )
     clip: float = again("clip", 1.0, "longest gradient; 0 switches it off; the paper has 10")
-    validate_every: int = again("validate_every", 250, "steps between two looks at the validation objects")
-    patience: int = again("patience", 0)
-    average: float = again("average", 0.99)
+    validate_every: int = again("validate_every", 50, "steps between two looks at the validation objects")
+    patience: int = again("patience", 6)

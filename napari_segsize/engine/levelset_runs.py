@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,26 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import SegsizeError
-from ..losses.levelset import motion_direction_loss, phi_bce_loss, phi_distance_loss, truncated_distance
-from ..metrics import boundary_f, dice, iou
+from ..metrics import boundary_f, dice, iou, size_error
 from ..models.levelset import Forces, LevelSetNet, evolve_levelset
-from .batch import generator_for
-from .closeup import CloseUp
+from ..ops.points import extents_of
+from ..ops.size import object_size
+from .closeup import CloseUp, outline_points
 from .contour_batch import ContourBatch, ContourSource
 from .contour_runs import contour_score
 from .device import launch
 from .events import Event, Validating
 from .levelset_config import LevelSetConfig
+from .levelset_objective import levelset_objective
 from .loop import Run
 
-__all__ = ["levelset_entry", "levelset_objective", "levelset_training", "score_levelsets"]
+__all__ = ["levelset_entry", "levelset_training", "score_levelsets"]
 
 _TOGETHER = 32
 _VERTICES = 32  # of the start contours that the network is shown
-_PAPER_SIDE = 256  # px: the distance weight is in the pixels of the paper's region
-_SHIFT = 7  # of the random numbers that grow and shrink a start
-
-Objective = Callable[[Tensor, ContourBatch, int, Callable[[Tensor], Tensor]], dict[str, Tensor]]
 
 
 def levelset_entry(kind: str, network: LevelSetNet, **more: Any) -> dict[str, Any]:
@@ -46,41 +43,6 @@ def levelset_entry(kind: str, network: LevelSetNet, **more: Any) -> dict[str, An
     }
 
 
-def levelset_objective(config: LevelSetConfig, dt: float) -> Objective:
-    """The losses of the paper in its two phases.
-
-    First the true distance evolves, grown or shrunk at random, so that motion and modulation learn from an
-    outline that is nearly right; then the network's own start evolves.
-    """
-    first = round(config.pretraining * config.steps)
-
-    def objective(
-        channels: Tensor, batch: ContourBatch, step: int, _teacher: Callable[[Tensor], Tensor]
-    ) -> dict[str, Tensor]:
-        forces, target = Forces.of(channels), batch.target.clamp(0, 1)
-        side = int(target.shape[-1])
-        early = step <= first
-        length = config.pretraining_dt if early else dt
-        start = truncated_distance(target).to(channels) if early else forces.phi
-        generator = generator_for(config.seed, step, _SHIFT)
-        shift = (2 * torch.rand(len(target), 1, 1, 1, generator=generator) - 1) * config.shift * side
-        last = evolve_levelset(forces, phi=start + shift.to(channels), steps=config.iterations, dt=length)[-1]
-        share = 1.0 if early else config.kept
-        pixels = (_PAPER_SIDE / side) ** 2
-        values = {
-            "final": config.final_weight * phi_bce_loss(last, target, width=config.width, reduction="none"),
-        }
-        if share:
-            distance = phi_distance_loss(forces.phi, target, reduction="none")
-            values["distance"] = share * config.distance_weight * pixels * distance
-            direction = motion_direction_loss(forces.motion, target, reduction="none")
-            values["direction"] = share * config.direction_weight * direction
-        known = batch.masked.to(channels)
-        return {name: (value[:, 0] * known).sum() / max(batch.total, 1) for name, value in values.items()}
-
-    return objective
-
-
 def levelset_training(
     train: Sequence[CloseUp],
     validation: Sequence[CloseUp],
@@ -90,24 +52,30 @@ def levelset_training(
     *,
     entry: Mapping[str, Any],
     weights: Sequence[float] | None = None,
+    start_model: int | None = None,
+    look_first: bool = False,
 ) -> Run:
-    """A run that trains `network` on close-ups with masks; its state goes to `file`.
+    """A run that trains `network` on close-ups; its state goes to `file`.
 
     Parameters
     ----------
-    train, validation : sequence of CloseUp
+    train : sequence of CloseUp
+        With masks, or with extreme points or sizes alone.
+    validation : sequence of CloseUp
     weights : sequence of float, optional
         How often each close-up is drawn.
+    look_first : bool
+        Whether the untrained network counts as the first candidate: a run that makes nothing better keeps it.
 
     Raises
     ------
     SegsizeError
-        Without objects, or with objects that have no mask.
+        Without objects.
     """
-    if not train or any(item.mask is None for item in train):
+    if not train:
         raise SegsizeError(
-            "A level-set network learns from masks, expected at least one object and a mask of each: accept "
-            "outlines, or paint masks."
+            "A level-set network needs at least one object among the training images: accept an outline, "
+            "click four extreme points, or paint a mask."
         )
     fabric = launch(config.device, config.precision)
     network.train()
@@ -117,10 +85,11 @@ def levelset_training(
     )  # fmt: skip
 
     def look(candidate: nn.Module) -> Generator[Event, None, dict[str, float]]:
-        return (yield from score_levelsets(candidate, validation, config, network, fabric.device))
+        assert isinstance(candidate, LevelSetNet)
+        return (yield from score_levelsets(candidate, validation, config, fabric.device))
 
     return Run(
-        stage="contour",
+        stage="levelset",
         config=config,
         fabric=fabric,
         network=network,
@@ -130,32 +99,50 @@ def levelset_training(
         criterion=contour_score,
         file=file,
         entry=dict(entry),
+        start_model=start_model,
+        look_first=look_first,
     )
 
 
 def score_levelsets(
-    candidate: nn.Module,
-    items: Sequence[CloseUp],
-    config: LevelSetConfig,
-    network: LevelSetNet,
-    device: torch.device,
+    network: LevelSetNet, items: Sequence[CloseUp], config: LevelSetConfig, device: torch.device
 ) -> Generator[Event, None, dict[str, float]]:
-    """Mean IoU, Dice and BoundF of the evolved level sets, and the IoU of their starts, in region pixels."""
-    found: dict[str, list[Tensor]] = {name: [] for name in ("iou", "dice", "boundary_f", "start_iou")}
+    """How good the evolved level sets of `items` are, in pixels of the region.
+
+    Mean IoU, Dice, BoundF and squared size error where masks are known, and the IoU of the starts; the mean
+    distance of the level sets' extremes to the extreme points where those are. NaN for what nothing is known
+    of.
+    """
+    names = ("iou", "dice", "size_error", "boundary_f", "start_iou", "points_error")
+    found: dict[str, list[Tensor]] = {name: [] for name in names}
     if items:
         source = ContourSource(
             items, batch_size=1, vertices=_VERTICES, prompts=network.prompts, augment=False
         )
-        yield Validating(stage="contour", done=0, total=len(items))
+        yield Validating(stage="levelset", done=0, total=len(items))
         for start in range(0, len(items), _TOGETHER):
             batch = source.batch(items[start : start + _TOGETHER], None)
             with torch.no_grad():
-                forces = Forces.of(candidate(batch.inputs.to(device)).cpu().float())
+                forces = Forces.of(network(batch.inputs.to(device)).cpu().float())
                 states = evolve_levelset(forces, steps=config.iterations, dt=network.dt)
-            truth, last = batch.target > 0.5, states[-1] > 0
-            found["iou"].append(iou(last, truth).flatten())
-            found["dice"].append(dice(last, truth).flatten())
-            found["boundary_f"].append(boundary_f(last, truth).flatten())
-            found["start_iou"].append(iou(states[0] > 0, truth).flatten())
-            yield Validating(stage="contour", done=min(start + _TOGETHER, len(items)), total=len(items))
+            _score_batch(states[0] > 0, states[-1] > 0, batch, found)
+            yield Validating(stage="levelset", done=min(start + _TOGETHER, len(items)), total=len(items))
     return {name: float(torch.cat(values).mean()) if values else math.nan for name, values in found.items()}
+
+
+def _score_batch(first: Tensor, last: Tensor, batch: ContourBatch, found: dict[str, list[Tensor]]) -> None:
+    known = batch.masked
+    if known.any():
+        masks, truth = last[known], batch.target[known] > 0.5
+        found["iou"].append(iou(masks, truth).flatten())
+        found["dice"].append(dice(masks, truth).flatten())
+        found["size_error"].append(size_error(masks, object_size(truth)).flatten())
+        found["boundary_f"].append(boundary_f(masks, truth).flatten())
+        found["start_iou"].append(iou(first[known], truth).flatten())
+    clicked = batch.points.isfinite().flatten(1).all(1)
+    if clicked.any():
+        wanted = extents_of(batch.points[clicked])
+        ends = extents_of(outline_points(last[clicked])[:, 0].to(wanted))
+        # a level set that has vanished ends nowhere: as far off as the region is wide
+        error = (ends - wanted).abs().nan_to_num(float(last.shape[-1]))
+        found["points_error"].append(error.mean(-1))

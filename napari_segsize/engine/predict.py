@@ -73,6 +73,14 @@ def tiling(network: nn.Module, shape: Sequence[int], where: torch.device) -> str
     )
 
 
+_OTHERS = {
+    "contours": ("moves contours", "segsize evolve"),
+    "levelsets": ("moves level sets", "segsize evolve --engine levelset"),
+    "edges": ("finds edges", "segsize edges"),
+}
+"""What networks of other kinds do, and which command has a use for them."""
+
+
 def model_file(project: Project, number: int = 0) -> ModelRecord:
     """The project's model of that number; 0 is the current one.
 
@@ -83,14 +91,9 @@ def model_file(project: Project, number: int = 0) -> ModelRecord:
     """
     models = {model.id: model for model in project.models()}
     found = project.current_model() if number == 0 else models.get(number)
-    if found is not None and kind_of(found.stage) == "contours":
-        raise SegsizeError(
-            f"model {number}: it moves contours and segments no pixels. Use it with `segsize evolve`."
-        )
-    if found is not None and kind_of(found.stage) == "edges":
-        raise SegsizeError(
-            f"model {number}: it finds edges and segments no pixels. Use it with `segsize edges`."
-        )
+    other = None if found is None else _OTHERS.get(kind_of(found.stage))
+    if other is not None:
+        raise SegsizeError(f"model {number}: it {other[0]} and segments no pixels. Use it with `{other[1]}`.")
     if found is None:
         known = ", ".join(str(each.id) for each in models.values() if kind_of(each.stage) == "pixels")
         raise SegsizeError(

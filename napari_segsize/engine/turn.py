@@ -27,6 +27,7 @@ _NAMES = {
     "pretrain": "Pre-training",
     "finetune": "Fine-tuning",
     "contour": "Training of contours",
+    "levelset": "Training of level sets",
     "edges": "Training of edges",
 }
 _held: set[Path] = set()  # of this process: the files of trainings that are not over

@@ -328,7 +328,7 @@ class Project(Ledger):
         self._trained.promote(model_id)
 
     def current_model(self, kind: ModelKind = "pixels") -> ModelRecord | None:
-        """The model in use: the one that segments pixels, or the one that moves contours."""
+        """The model in use of a kind: of pixels, contours, level sets or edges."""
         return self._trained.current(kind)
 
     def _update_image(self, image_id: int, values: Mapping[str, Any], label: str) -> None:

@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelKind", "Trained", "kind_of"]
 
-ModelKind = Literal["pixels", "contours", "edges"]
+ModelKind = Literal["pixels", "contours", "levelsets", "edges"]
 """What a network makes. A project has one in use of each kind."""
+_KINDS: dict[str, ModelKind] = {"levelset": "levelsets", "edges": "edges"}
 
 
 def kind_of(stage: str) -> ModelKind:
     """The kind of network that a stage trains."""
     if stage.startswith("contour"):
         return "contours"
-    return "edges" if stage == "edges" else "pixels"
+    return _KINDS.get(stage, "pixels")
 
 
 class Trained:

@@ -10,8 +10,9 @@ from napari_segsize.engine.closeup import SIDE, CloseUp, close_ups
 from napari_segsize.engine.contour_batch import ContourSource
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.levelset_field import LevelSetEvolution, evolve_levelset_prompts
+from napari_segsize.engine.levelset_objective import levelset_objective
 from napari_segsize.engine.levelset_outlines import levelset_done
-from napari_segsize.engine.levelset_runs import levelset_entry, levelset_objective, levelset_training
+from napari_segsize.engine.levelset_runs import levelset_entry, levelset_training
 from napari_segsize.engine.loop import fit
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.engine.starter import load_levelset_starter, save_starter
@@ -202,12 +203,12 @@ def test_every_weight_weighs_its_term(items):
     batch = ContourSource(items, batch_size=2, vertices=32)(1)
     channels = build_levelset_net(seed=0)(batch.inputs).detach()
     names = {"final_weight": "final", "distance_weight": "distance", "direction_weight": "direction"}
-    plain = levelset_objective(LevelSetConfig(), 5 / 256)(channels, batch, 1, torch.sigmoid)
+    plain = levelset_objective(LevelSetConfig(pretraining=0.4), 5 / 256)(channels, batch, 1, torch.sigmoid)
     for option, name in names.items():
-        half = LevelSetConfig(**{option: getattr(LevelSetConfig(), option) / 2})
+        half = LevelSetConfig(pretraining=0.4, **{option: getattr(LevelSetConfig(), option) / 2})
         found = levelset_objective(half, 5 / 256)(channels, batch, 1, torch.sigmoid)
         assert float(found[name]) == pytest.approx(float(plain[name]) / 2, rel=1e-5)
-    kept = levelset_objective(LevelSetConfig(steps=10, pretraining=0.0, kept=0.5), 5 / 256)
+    kept = levelset_objective(LevelSetConfig(steps=10, kept=0.5), 5 / 256)
     assert float(kept(channels, batch, 1, torch.sigmoid)["direction"]) == pytest.approx(
         float(plain["direction"]) / 2, rel=1e-5
     )
@@ -238,12 +239,10 @@ def test_a_few_steps_lower_the_loss_and_the_file_comes_back(items, tmp_path):
         assert torch.allclose(loaded(inputs), network.eval()(inputs), atol=0.1)
 
 
-def test_objects_without_masks_are_refused(items, tmp_path):
+def test_without_objects_there_is_nothing_to_learn(tmp_path):
     network = build_levelset_net(seed=0)
-    bare = CloseUp(image=items[0].image, points=items[0].points)
-    for train in ([], [bare]):
-        with pytest.raises(SegsizeError, match="mask of each"):
-            levelset_training(train, [], network, LevelSetConfig(), tmp_path / "run.pt", entry={})
+    with pytest.raises(SegsizeError, match="at least one object"):
+        levelset_training([], [], network, LevelSetConfig(), tmp_path / "run.pt", entry={})
 
 
 def test_a_file_of_the_other_kind_is_named():

@@ -1,4 +1,4 @@
-"""Settings that trainings share: one place for each, other defaults where a network needs them, an order to show."""
+"""Settings that trainings share: one place for each, other defaults where needed, an order to show."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_defaults_are_those_that_models_were_made_with():
         FineTuneConfig: (1000, 1e-3, 50, 1.0, 50, 10, 0.98),
         ContourConfig: (400, 5e-4, 50, 1.0, 50, 6, 0.98),
         EdgeConfig: (600, 2e-3, 50, 1.0, 100, 6, 0.98),
-        LevelSetConfig: (2500, 1e-3, 50, 1.0, 250, 0, 0.99),
+        LevelSetConfig: (400, 5e-4, 50, 1.0, 50, 6, 0.98),
     }
 
 
