@@ -2,10 +2,10 @@
 
 `annotation` holds the frozen values and `sizes` what a size is; `project` has the verbs (`Project`), those
 that annotate in `ledger`; `exchange` and `contour_files` read and write other programs' files (`csv_lines`,
-`naming`). Under the verbs: `checks`, `rings` (what may be said), `outlines` (rings and pixels), `store`,
-`tables`, `migrations` (the SQLite file), `history` (append-only, undo), `amending` (changes inside a step),
-`survey` (looking at everything), `gallery` (image rows and pixels), `images`, `formats`, `arrays` (image
-files); `fingerprint`, `splits`, `trained`.
+`naming`). Under the verbs: `checks`, `rings` (what may be said), `packing` (masks on disk), `outlines` (rings
+and pixels), `store`, `tables`, `migrations` (the SQLite file), `history` (append-only, undo), `amending`
+(changes inside a step), `survey` (looking at everything), `gallery` (image rows and pixels), `images`,
+`formats`, `arrays` (image files); `fingerprint`, `splits`, `trained`.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def checked_source(source: str) -> Source:
 
 
 def checked_labels(labels: NDArray[Any], record: ImageRecord) -> NDArray[np.int32]:
-    """A mask as it is stored."""
+    """A mask of int32 in the shape of the plane: the caller's own array, if it is that."""
     array = np.asarray(labels)
     if array.shape != record.shape:
         raise SegsizeError(
@@ -102,7 +102,7 @@ def checked_labels(labels: NDArray[Any], record: ImageRecord) -> NDArray[np.int3
             f"{record.name}: labels go from 0 to 2147483647, got {array.min()} to {array.max()}: number them "
             "anew."
         )
-    return array.astype(np.int32)
+    return array.astype(np.int32, copy=False)
 
 
 def where(record: ImageRecord, plane: PlaneRef) -> str:

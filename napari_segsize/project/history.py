@@ -7,12 +7,10 @@ import socket
 import threading
 import time
 import uuid
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import psutil  # type: ignore[import-untyped,unused-ignore]
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -22,16 +20,13 @@ from napari_segsize.project.annotation import Change, PlaneRef
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from numpy.typing import NDArray
-
     from napari_segsize.project.store import Store
 
-__all__ = ["OBJECTS", "Entry", "History", "Key", "Kind", "Step", "packed", "unpacked"]
+__all__ = ["OBJECTS", "Entry", "History", "Key", "Kind", "Step"]
 
 Kind = Literal["stamp", "contour", "mask", "no_object", "skip"]
 OBJECTS: tuple[Kind, ...] = ("stamp", "contour", "mask")
 """What says that there is something on a plane."""
-_ZLIB_LEVEL = 1  # label images are long runs: higher levels cost milliseconds and save little
 
 # An annotation is a handful of statements; built once, they cost a third of their time.
 _INSERT_STEP, _INSERT_CHANGE = insert(tables.step), insert(tables.change)
@@ -315,16 +310,6 @@ class History:
                 target.append(step_id)
                 if kind == "do":
                     self._redoable.clear()
-
-
-def packed(labels: NDArray[np.int32]) -> bytes:
-    """A mask as it is stored."""
-    return zlib.compress(np.ascontiguousarray(labels, dtype="<i4").tobytes(), _ZLIB_LEVEL)
-
-
-def unpacked(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
-    """A mask as it was stored."""
-    return np.frombuffer(zlib.decompress(data), dtype="<i4").astype(np.int32).reshape(shape)
 
 
 def _entry(row: Mapping[Any, Any]) -> Entry:

@@ -51,6 +51,7 @@ _STEPS: Mapping[int, tuple[str, ...]] = {
         "ALTER TABLE change ADD COLUMN outline_id INTEGER REFERENCES outline (id)",
         "ALTER TABLE change ADD COLUMN source VARCHAR",
     ),
+    3: (),  # masks are written differently from here on, and read both ways: older programs could not
 }
 
 

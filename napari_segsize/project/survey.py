@@ -19,7 +19,8 @@ from napari_segsize.project.annotation import (
     PlaneRef,
     SizeStamp,
 )
-from napari_segsize.project.history import Entry, unpacked
+from napari_segsize.project.history import Entry
+from napari_segsize.project.packing import unpacked
 from napari_segsize.project.rings import unpacked as unpacked_rings
 from napari_segsize.project.sizes import object_size_of
 

@@ -31,9 +31,9 @@ __all__ = [
     "step",
 ]
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """2: images carry `warnings` and the file's size and time; sizes carry what was entered, and its unit.
-3: contours."""
+3: contours. 4: of a mask, only the box that holds its labels is stored."""
 
 metadata = MetaData()
 
@@ -92,7 +92,7 @@ step = Table(
     sqlite_autoincrement=True,
 )
 
-labels = Table(  # masks: int32, (H, W), C order, zlib
+labels = Table(  # masks, see `packing`
     "labels",
     metadata,
     Column("id", Integer, primary_key=True),

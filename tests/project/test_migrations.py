@@ -78,6 +78,21 @@ def test_a_copy_of_the_old_file_is_kept(version_2: Path) -> None:
     assert ("schema_version", "2") in rows(copy, "meta")
 
 
+def test_masks_of_before_are_read_beside_those_written_since(version_2: Path) -> None:
+    with Project.open(version_2) as project:
+        old = project.annotation(PlaneRef(1)).mask
+        assert old is not None
+        more = old.copy()
+        more[0, 3] = 7
+        project.put_mask(PlaneRef(1), more)
+    with Project.open(version_2) as project:
+        assert np.array_equal(project.annotation(PlaneRef(1)).mask, more)
+        project.undo()
+        assert np.array_equal(project.annotation(PlaneRef(1)).mask, old)
+    kinds = [data[:4] == b"box1" for _, data in rows(version_2 / "project.segsize", "labels")]
+    assert kinds == [False, True]
+
+
 def test_its_tables_triggers_and_indices_are_those_of_a_new_one(version_2: Path, project: Project) -> None:
     def schema(file: Path) -> dict[str, object]:
         with closing(sqlite3.connect(file)) as connection:
