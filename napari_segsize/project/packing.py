@@ -29,7 +29,7 @@ def packed(labels: NDArray[np.int32]) -> bytes:
     labels : (H, W) int32 array
         Not negative.
     """
-    rows, columns = _span(labels.any(1)), _span(labels.any(0))
+    rows, columns = (_span(np.flatnonzero(labels.any(axis))) for axis in (1, 0))
     box = labels[rows, columns]
     most = int(box.max()) if box.size else 0
     dtype = next(each for each in ("<u1", "<u2", "<i4") if most <= np.iinfo(each).max)
@@ -57,7 +57,6 @@ def unpacked(data: bytes, shape: tuple[int, int]) -> NDArray[np.int32]:
     return labels
 
 
-def _span(used: NDArray[np.bool_]) -> slice:
+def _span(used: NDArray[np.intp]) -> slice:
     """From the first to the last that is used."""
-    found = np.flatnonzero(used)
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else slice(0, 0)
+    return slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0)
