@@ -2,10 +2,11 @@
 
     python benchmarks/losses.py [--rounds 5] [--threads 1] [--without-step]
 
-Forward and backward, batch 16 x 1 x 256 x 256, processor time (so that other work on the machine hardly
-counts), least of interleaved rounds. The other formulation is MONAI's where there is one, otherwise the
+Forward and backward, batch 16 x 1 x 256 x 256, processor time (so that other work on the machine counts
+less), medians of interleaved rounds, the order changing with each; the last column has the ratio of the least
+times, which other work touches least. The other formulation is MONAI's where there is one, otherwise the
 formula written down with PyTorch, as ports of the papers do, or SciPy; both must give the same value.
-Formulations that take seconds are timed on 2 of the 16 images. The last line sets the boundary loss beside a
+Formulations that take seconds are timed on 2 of the 16 images. The last row sets the boundary loss beside a
 whole training step. Exactness is not measured here but tested: tests/losses.
 """
 
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import statistics
 import time
 import warnings
 from collections.abc import Callable
@@ -133,7 +135,7 @@ def rows() -> list[Row]:
     vessels = lines().float()
     needed = skeleton_iterations(vessels > 0.5)
     cached = losses.BoundaryLoss()
-    image = blurred(3, 7)
+    image, by_conv = blurred(3, 7), ("PyTorch conv", disks)
     dice, tversky, focal = (
         monai.DiceLoss(sigmoid=True),
         monai.TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7),
@@ -159,14 +161,7 @@ def rows() -> list[Row]:
         Row("boundary", losses.boundary_loss, boundary, "MONAI", disks),
         Row("boundary, cached maps", cached, boundary, "MONAI", disks),
         Row("Hausdorff, erosion", losses.hausdorff_erosion_loss, conv_erosion, "PyTorch conv", disks),
-        Row(
-            "Hausdorff, convolution",
-            losses.hausdorff_convolution_loss,
-            conv_disks,
-            "PyTorch conv",
-            disks,
-            slow=True,
-        ),
+        Row("Hausdorff, convolution", losses.hausdorff_convolution_loss, conv_disks, *by_conv, slow=True),
         Row("Hausdorff, one-sided", losses.one_sided_hausdorff_loss, scipy_one_sided, "SciPy", disks),
         Row("Hausdorff, distances", losses.hausdorff_loss, hausdorff, "MONAI", disks),
         Row(f"clDice, lines 5 px wide, {needed} iterations", losses.cldice_loss, line, "MONAI", vessels),
@@ -210,16 +205,18 @@ def measured(row: Row, logits: Tensor, rounds: int) -> str:
     if row.other is not None and row.same:
         ours, theirs = (float(f(logits[share], row.target[share])) for f in (row.ours, row.other))
         assert abs(ours - theirs) <= 2e-3 * abs(theirs) + 2e-4, (row.name, ours, theirs)
-    best = [float("inf")] * 2
-    once(row.ours, logits, row.target)
-    for _ in range(rounds):
-        best[0] = min(best[0], once(row.ours, logits, row.target))
-        if row.other is not None:
-            best[1] = min(best[1], once(row.other, logits[share], row.target[share]))
-    other = best[1] * (BATCH / FEW if row.slow else 1)
+    forms = [(row.ours, slice(BATCH))] + ([] if row.other is None else [(row.other, share)])
+    took: list[list[float]] = [[] for _ in forms]
+    for number in range(rounds + 1):
+        for times, (loss, part) in list(zip(took, forms, strict=True))[:: 1 if number % 2 else -1]:
+            times.append(once(loss, logits[part], row.target[part]))
+    median, least = ([f(times[1:]) for times in took] for f in (statistics.median, min))
     if row.other is None:
-        return f"| {row.name} | {best[0]:.1f} | | | |"
-    return f"| {row.name} | {best[0]:.1f} | {row.other_name} | {other:.1f} | {other / best[0]:.2f} |"
+        return f"| {row.name} | {median[0]:.1f} | | | | |"
+    scale = BATCH / FEW if row.slow else 1
+    medians, leasts = scale * median[1] / median[0], scale * least[1] / least[0]
+    theirs = f"{row.other_name} | {scale * median[1]:.1f}"
+    return f"| {row.name} | {median[0]:.1f} | {theirs} | {medians:.2f} | {leasts:.2f} |"
 
 
 def gudhi_pairs(plane: np.ndarray, rounds: int) -> str:
@@ -269,7 +266,8 @@ def beside_a_step(rounds: int) -> str:
         (losses.bce_loss(found, target) + losses.dice_loss(found, target)).backward()
         step.append(1000 * (time.process_time() - start))
         term.append(once(cached, logits, target))
-    return f"step {min(step):.0f} ms, boundary loss {min(term):.1f} ms: {min(term) / min(step):.2%}"
+    whole, part = statistics.median(step), statistics.median(term)
+    return f"| boundary, cached maps | {part:.1f} | a whole step | {whole:.0f} | {part / whole:.2%} of it | |"
 
 
 def main() -> None:
@@ -285,14 +283,14 @@ def main() -> None:
     warnings.filterwarnings("ignore", "single channel prediction")
     print(f"{processor()}, {options.threads} threads; torch {torch.__version__}\n")
     next(iter(ball_means(torch.zeros(1, 1, SIDE, SIDE), (3, 6, 9, 12, 15, 18))))
-    print("| loss | ours, ms | other | other, ms | other / ours |")
-    print("|---|---|---|---|---|")
+    print("| loss | ours, ms | other | other, ms | other / ours | least / least |")
+    print("|---|---|---|---|---|---|")
     logits = blurred(0, 15) * 2
     for row in rows():
         print(measured(row, logits, options.rounds), flush=True)
-    print(f"\nTopological loss, one plane of 256 x 256: {one_plane(options.rounds)}")
     if not options.without_step:
-        print(f"Boundary loss beside a training step: {beside_a_step(min(options.rounds, 3))}")
+        print(beside_a_step(min(options.rounds, 5)))
+    print(f"\nTopological loss, one plane of 256 x 256: {one_plane(options.rounds)}")
 
 
 if __name__ == "__main__":
