@@ -169,6 +169,30 @@ def test_targets_that_are_no_masks(look, files):
     assert seen(look("chan_vese", "prob.tif", "colours.png", "--json"))["value"] == pytest.approx(value)
 
 
+def test_a_mask_says_what_a_loss_without_masks_learns_from(look, files):
+    for name, target, word in (
+        ("centroid", np.array([5.5, 6.5]), "centre"),
+        ("size", np.array(6.0), "size"),
+        ("area_bounds", np.array([32.4, 39.6]), "bounds"),
+        ("projection", np.array([3.0, 4, 8, 9]), "extreme points"),
+    ):
+        np.save(files / "said.npy", target)
+        found = seen(look(name, "prob.tif", "mask.png", "--json"))
+        assert any(word in each for each in found["notices"])
+        if name in ("centroid", "area_bounds"):  # a sampled gradient, and points that say more than a box
+            assert found["value"] == pytest.approx(
+                seen(look(name, "prob.tif", "said.npy", "--json"))["value"]
+            )
+    np.save(files / "contour.npy", np.array([[2.0, 3.0], [2.0, 11.0], [10.0, 11.0], [10.0, 3.0]]))
+    assert "extreme points" in seen(look("extreme_points", "contour.npy", "mask.png", "--json"))["notices"][0]
+    np.save(files / "three.npy", np.zeros(3))
+    np.save(files / "wide.npy", np.zeros((12, 16), bool))
+    np.save(files / "empty.npy", np.zeros(SHAPE, bool))
+    assert "the centre of the object, 2 numbers (y, x)" in sentence(look("centroid", "prob.tif", "three.npy"))
+    assert "12 x 16" in sentence(look("centroid", "prob.tif", "wide.npy"))
+    assert "empty" in sentence(look("centroid", "prob.tif", "empty.npy"))
+
+
 def test_a_contour_has_a_gradient_and_no_picture(look, files):
     contour = np.array([[2.0, 3.0], [2.0, 11.0], [10.0, 11.0], [10.0, 3.0]])
     np.save(files / "contour.npy", contour)

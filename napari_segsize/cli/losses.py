@@ -15,6 +15,7 @@ from .command import command
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ..losses.info import LossInfo
     from .output import Output
 
 __all__ = ["loss", "losses"]
@@ -23,9 +24,13 @@ Kind = Literal["auto", "probabilities", "logits", "mask"]
 
 _NAME = typer.Argument(metavar="NAME", help="of the loss; `segsize losses` lists them")
 _PREDICTION = "2-D image (PNG, TIFF, npy); for a loss on contours the vertices (K, 2) as npy"
-_TARGET = "what the loss needs: a mask or an image; a size, centre, bounds or points as npy"
+_TARGET = (
+    "a mask or an image, what the loss needs; a size, centre, bounds or points as npy, or a mask of them"
+)
 _OUT = "gets the gradient and the maps, as float32 TIFF and as PNG"
-_SHAPE = "height and width of the image, for losses on contours that need it: balloon, contour_size"
+_SHAPE = (
+    "height and width of the image, for losses on contours that need it: balloon, curvature, contour_size"
+)
 _AS = (
     "what the prediction's numbers are; auto: whole numbers are a mask, numbers from 0 to 1 probabilities, "
     "others logits; as probabilities, pixels of 8 or 16 bits are shares of 255 or 65535"
@@ -74,11 +79,12 @@ def loss(
         given = _one_plane(prediction)
         truth = None if target is None else _numbers(target, colours=colours)
         given, said = _as_said(given, kind)
+        truth, more = _instead_of_mask(truth, given, look_up(name))
         options: dict[str, Any] = {} if shape is None else {"shape": shape}
         view = microscope(name, given, truth, kind=kind, **options)
     except ValueError as error:
         raise SegsizeError(_in_options(str(error))) from error
-    notices = (*said, *map(_in_options, view.notices))
+    notices = (*said, *more, *map(_in_options, view.notices))
     files = () if folder is None else write_view(view, given, folder)
     values = {
         "name": name,
@@ -145,6 +151,24 @@ def _as_said(given: "NDArray[Any]", kind: Kind) -> "tuple[NDArray[Any], tuple[st
     if kind == "auto" and len(np.unique(given)) > 2:
         return given, ("Whole numbers are taken for a mask: --as probabilities or --as logits if they are.",)
     return given, ()
+
+
+def _instead_of_mask(
+    truth: "NDArray[Any] | None", given: "NDArray[Any]", info: "LossInfo"
+) -> "tuple[NDArray[Any] | None, tuple[str, ...]]":
+    """For a loss that learns from less than a mask, what the mask says of it."""
+    from ..engine.loss_look import said_by_mask
+
+    need = info.needs[0] if info.needs else "mask"
+    if truth is None or need in ("mask", "image") or truth.ndim != 2 or truth.shape == (4, 2):
+        return truth, ()
+    if info.acts_on != "contour" and truth.shape != given.shape:
+        raise SegsizeError(
+            f"The target is {truth.shape[0]} x {truth.shape[1]} pixels and the prediction "
+            f"{given.shape[0]} x {given.shape[1]}: give masks of the same size, or the {need} as npy."
+        )
+    notices: list[str] = []
+    return said_by_mask(truth != 0, need, notices), tuple(notices)
 
 
 def _in_options(sentence: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..losses.microscope import Kind, LossView, Slope
 
-__all__ = ["MOST_PIXELS", "LossRequest", "look_at_loss", "looks_at_loss", "warm_up"]
+__all__ = ["MOST_PIXELS", "LossRequest", "look_at_loss", "looks_at_loss", "said_by_mask", "warm_up"]
 
 MOST_PIXELS = 1 << 20
 """Of a plane: the slowest losses take a second for so many."""
@@ -149,10 +149,14 @@ def _target(need: str, request: LossRequest, notices: list[str]) -> Any:
     if said is not None and not mask.any():
         notices.append(f"The {need} to learn is that of the stamp.")
         return np.array(said)
-    return _said_by(mask, need, notices)
+    return said_by_mask(mask, need, notices)
 
 
-def _said_by(mask: NDArray[np.bool_], need: str, notices: list[str]) -> Any:
+def said_by_mask(mask: NDArray[np.bool_], need: str, notices: list[str]) -> Any:
+    """Size, centre, area or extreme points of a mask ``(H, W)``, for a loss that needs just that.
+
+    What was taken is added to `notices`. A ValueError if the mask is empty and has none.
+    """
     import torch
 
     from ..losses.area import area_bounds
@@ -183,7 +187,7 @@ def _said_by(mask: NDArray[np.bool_], need: str, notices: list[str]) -> Any:
 
 _COMPILED = ("boundary", "cldice", "topology", "size")
 """One loss for each set of kernels, the quickest to compile first."""
-_WORDS = {"centre": "centre", "extents": "box"}
+_WORDS = {"centre": "centre", "extents": "box", "points": "extreme points"}
 
 
 def _labels(values: NDArray[Any]) -> int:

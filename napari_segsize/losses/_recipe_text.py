@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from difflib import get_close_matches
 from typing import NamedTuple
 
 Value = bool | int | float | str | None | tuple["Value", ...]
@@ -121,6 +122,10 @@ class _Reader:
         if kind == "delay":
             self._need("=", "and a number of epochs after @delay")
             return "constant", (("delay", self._value("delay")),)
+        if self._next_is("="):
+            near = get_close_matches(kind, ("delay",), 1)
+            hint = "did you mean @delay=5?" if near else "options stand in brackets, @increase(step=0.01)."
+            raise ValueError(f"{name}: only @delay is followed by a number, not @{kind}; {hint}")
         return kind, self._options(f"@{kind}") if self._next_is("(") else ()
 
     def _value(self, option: str) -> Value:

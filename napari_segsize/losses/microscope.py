@@ -232,7 +232,26 @@ def _wanted(info: LossInfo, target: ArrayLike | None, logits: Tensor) -> list[Te
     if need == "image":
         image = given.double()
         return [image[None] if image.ndim == len(spatial) + 1 else image[None, None]]
+    _check_said(need, given, len(spatial))
     return [given.double().reshape(1, 1, *given.shape)]
+
+
+def _check_said(need: str, given: Tensor, dims: int) -> None:
+    """Raise a `ValueError` unless `given` has the shape of what is known instead of a mask."""
+    place = "(y, x)" if dims == 2 else "(z, y, x)"
+    shapes, words = {
+        "size": ([()], "the size of the object, one number in pixels"),
+        "centre": ([(dims,)], f"the centre of the object, {dims} numbers {place} in pixels"),
+        "area": ([(2,)], "bounds of the area, 2 numbers, the least and the most pixels"),
+        "points": ([(4, 2)], "the extreme points of the object, 4 rows of 2 numbers (y, x) in pixels"),
+        "extents": (
+            [(4,), (4, 2)],
+            "the box of the object, 4 numbers (top, left, bottom, right) in pixels, or its extreme points",
+        ),
+    }[need]
+    if tuple(given.shape) not in shapes:
+        got = "one number" if given.ndim == 0 else f"{' x '.join(map(str, given.shape))} numbers"
+        raise ValueError(f"target: this loss learns from {words}; got {got}.")
 
 
 def _slope(
@@ -259,6 +278,8 @@ def _of_vectors(
         if target is None:
             raise ValueError(f"target: this loss needs the {info.needs[0]}, got nothing.")
         truth = _numbers("target", target).double()
+        if info.needs[0] in ("size", "points"):
+            _check_said(info.needs[0], truth, 2)
         wanted = [truth.reshape(1, 1) if truth.ndim == 0 else truth[None]]
         if info.needs[0] == "mask":
             wanted = [wanted[0][None]]

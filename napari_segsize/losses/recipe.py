@@ -208,9 +208,9 @@ def schedule_text(schedule: Schedule) -> str:
 def _term(raw: RawTerm) -> Term:
     name = loss_name(raw.name)
     if raw.kind not in _USED:
-        near = get_close_matches(raw.kind, _USED, 1)
+        near = get_close_matches(raw.kind, (*_USED, "delay"), 1)
         hint = (
-            f"did you mean @{near[0]}?"
+            f"did you mean @{'delay=5' if near[0] == 'delay' else near[0]}?"
             if near
             else "there are @constant, @increase, @rebalance and @delay=5."
         )
@@ -220,7 +220,9 @@ def _term(raw: RawTerm) -> Term:
     said: dict[str, float] = {}
     for option, value in raw.schedule:
         if option not in allowed:
-            raise ValueError(f"{loss_title(name)}: @{kind} has no {option}; it has {', '.join(allowed)}.")
+            near = get_close_matches(option, allowed, 1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(allowed)}."
+            raise ValueError(f"{loss_title(name)}: @{kind} has no {option}; {hint}")
         said[option] = _number(f"{loss_title(name)}: {option}", value)
     delay = said.pop("delay", 0.0)
     if not delay.is_integer():

@@ -245,6 +245,13 @@ def test_a_loss_that_has_nothing_to_say_says_so():
         ({"name": "boundary", "alpha": 2.0}, "boundary has no option alpha; it has spacing"),
         ({"name": "balloon", "prediction": np.zeros((2, 2)), "shape": (4, 4)}, "expected vertices"),
         ({"name": "extreme_points", "prediction": CIRCLE, "target": None}, "needs the points"),
+        ({"name": "size"}, "learns from the size of the object, one number in pixels; got 12 x 14"),
+        ({"name": "centroid"}, r"the centre of the object, 2 numbers \(y, x\) in pixels; got 12 x 14"),
+        ({"name": "centroid", "target": 3.0}, "got one number"),
+        ({"name": "area_bounds"}, "the least and the most pixels; got 12 x 14"),
+        ({"name": "projection", "target": (1, 2)}, "top, left, bottom, right.* got 2 numbers"),
+        ({"name": "extreme_points", "prediction": CIRCLE, "target": (1, 2)}, "4 rows of 2 numbers"),
+        ({"name": "contour_size", "prediction": CIRCLE, "shape": (12, 14)}, "one number in pixels"),
     ],
 )
 def test_bad_input_gets_a_sentence(change, sentence):
