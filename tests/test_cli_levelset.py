@@ -67,7 +67,7 @@ def accepted(folder):
 def test_four_points_become_an_outline(folder, tmp_path):
     done = segsize("evolve", folder, "--engine", "levelset", "--accept", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert "1 of 1 objects outlined" in done.stdout
+    assert "1 of 1 object outlined" in done.stdout
     contour = accepted(folder)
     assert contour.source == "levelset"
     found = mask_of(contour.rings, SHAPE)

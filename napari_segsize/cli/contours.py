@@ -145,11 +145,11 @@ class _Outlining:
         """What was done, for people."""
         if not self._prompts:
             return "Every object has a contour already; --redo outlines them again."
-        parts = [f"{self.contours} of {len(self._prompts)} objects outlined"]
+        parts = [f"{self.contours} of {_several(len(self._prompts), 'object')} outlined"]
         if self._accept:
-            parts.append(f"the project has {self._project.counts().contours} contours now")
+            parts.append(f"the project has {_several(self._project.counts().contours, 'contour')} now")
         if self.files:
-            parts.append(f"{len(self.files)} label images in {self._folder}")
+            parts.append(f"{_several(len(self.files), 'label image')} in {self._folder}")
         if not self._accept and self._folder is None:
             parts.append("nothing is kept: --accept or --out keeps contours")
         return "; ".join(parts) + "."
@@ -201,3 +201,7 @@ class _Outlining:
         y, x = self._prompts[event.plane, event.object].place
         place = where(self._project.image(event.plane.image), event.plane)
         return f"{place}, the object at ({y:.0f}, {x:.0f}): {sentence}"
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

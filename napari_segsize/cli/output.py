@@ -205,13 +205,13 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     sizes = "size error px²" if comparison.of == "images" else "size error ROI px²"
     return [
         {
-            "model": row.name,
+            "model": name,
             "IoU": row.iou,
             "Dice": row.dice,
             sizes: row.size_error,
             comparison.of: row.images,
         }
-        for row in comparison.rows
+        for name, row in zip(comparison.names(), comparison.rows, strict=True)
     ]
 
 

@@ -136,6 +136,16 @@ class Comparison:
     rows: tuple[ComparisonRow, ...]
     of: str = "images"  # what `images` of the rows counts; sizes of "objects" are in px of their regions
 
+    def names(self) -> tuple[str, ...]:
+        """The rows' names; of models that learned from the same, with their numbers."""
+        names = [row.name for row in self.rows]
+        return tuple(
+            f"{row.name} (model {row.model})"
+            if names.count(row.name) > 1 and row.model is not None
+            else row.name
+            for row in self.rows
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:

@@ -183,7 +183,8 @@ def report_page(report: Report) -> str:
 def _table(comparison: Comparison) -> str:
     reference = comparison.rows[0] if comparison.rows else None
     best = max((row.iou for row in comparison.rows if math.isfinite(row.iou)), default=math.nan)
-    rows = "".join(_row(row, reference, best) for row in comparison.rows)
+    named = zip(comparison.names(), comparison.rows, strict=True)
+    rows = "".join(_row(name, row, reference, best) for name, row in named)
     return (
         f"<h2>On the held-out images ({escape(comparison.split)})</h2>"
         '<div class="wide"><table><thead><tr><th>trained with</th><th>IoU</th><th>gain</th><th>Dice</th>'
@@ -193,12 +194,12 @@ def _table(comparison: Comparison) -> str:
     )
 
 
-def _row(row: ComparisonRow, reference: ComparisonRow | None, best: float) -> str:
+def _row(name: str, row: ComparisonRow, reference: ComparisonRow | None, best: float) -> str:
     gain = row.iou - reference.iou if reference is not None and row is not reference else math.nan
     cells = (_number(row.iou), _number(gain, "+.3f"), _number(row.dice), _number(row.size_error, ".2f"))
     kind = ' class="best"' if row.iou == best else ""
     numbers = "".join(f"<td>{cell}</td>" for cell in (*cells, str(row.images)))
-    return f'<tr{kind}><th scope="row">{escape(row.name)}</th>{numbers}</tr>'
+    return f'<tr{kind}><th scope="row">{escape(name)}</th>{numbers}</tr>'
 
 
 def _number(value: float, form: str = ".3f") -> str:

@@ -91,9 +91,10 @@ def refusal(file: Path, bad: Sequence[str], what: str) -> SegsizeError:
     bad : sequence of str
         A sentence each; the first ones are shown.
     what : str
-        What they are about, such as "rows".
+        What they are about, in the plural, such as "rows".
     """
     more = f" (and {len(bad) - SHOWN} more)" if len(bad) > SHOWN else ""
+    kind = what.removesuffix("s") if len(bad) == 1 else what
     return SegsizeError(
-        f"{file.name} was not read, because of {len(bad)} bad {what}{more}. {' '.join(bad[:SHOWN])}"
+        f"{file.name} was not read, because of {len(bad)} bad {kind}{more}. {' '.join(bad[:SHOWN])}"
     )

@@ -38,6 +38,8 @@ from napari_segsize.widgets.runs import Resume, What
 from napari_segsize.widgets.state import PIXELS, STAGES, TRAINING, State
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_segsize.widgets.layers import SegsizeLayers
 
 __all__ = ["TrainPage", "duration"]
@@ -64,6 +66,7 @@ class TrainPage(QWidget):
         self.pretrain = Form(PretrainConfig, main=("steps", "augment"), hidden=("device", "loss", "model"))
         self.finetune = Form(FineTuneConfig, main=("steps", "recipe", "augment"), hidden=("device", "loss"))
         self.loss = RecipeTable()
+        self._folder: Path | None = None  # of the project whose loss is shown
         self._recipe = self.finetune.config().recipe
         self.finetune.changed.connect(self._on_finetune_changed)
         self.network = NetworkChoice()
@@ -103,6 +106,10 @@ class TrainPage(QWidget):
         if self.isVisible() or not state.losses:
             self._draw_curves(state)
         self.curves.setVisible(bool(state.losses or state.metrics))
+        if state.folder != self._folder:
+            self._folder = state.folder
+            if state.loss:  # go on as this project was trained last
+                self.loss.set_recipe(state.loss)
         self.loss.let_open(ready=state.engine == "ready")
         learn = state.counts.by_split.get("train") if state.counts is not None else None
         self.loss.set_annotations(*((learn.masks, learn.sizes) if learn is not None else (0, 0)))
@@ -156,15 +163,20 @@ class TrainPage(QWidget):
     def _render_comparison(self, state: State) -> None:
         comparison = state.comparison
         rows = comparison.rows if comparison is not None else ()
+        names = comparison.names() if comparison is not None else ()
         self._table.setVisible(bool(rows))
         self._verdict.setVisible(bool(rows))
         self._table.setRowCount(len(rows))
         best = max((row.iou for row in rows if math.isfinite(row.iou)), default=math.nan)
         for number, row in enumerate(rows):
             error = math.sqrt(row.size_error) if row.size_error >= 0 else math.nan
-            twins = sum(other.name == row.name for other in rows) > 1
-            name = f"{row.name} (model {row.model})" if twins and row.model is not None else row.name
-            cells = (name, _figure(row.iou), _figure(row.dice), _figure(error, " px", 1), str(row.images))
+            cells = (
+                names[number],
+                _figure(row.iou),
+                _figure(row.dice),
+                _figure(error, " px", 1),
+                str(row.images),
+            )
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 font = item.font()

@@ -105,6 +105,15 @@ def test_the_table_marks_the_best_and_tells_the_gain_over_the_first():
     assert text.count("+0.") == 1
 
 
+def test_models_that_learned_from_the_same_have_their_numbers():
+    rows = (row("masks only", 0.5, model=1), row("masks only", 0.6, model=2), row("+ sizes", 0.7, model=3))
+    comparison = Comparison(split="test", rows=rows)
+    assert comparison.names() == ("masks only (model 1)", "masks only (model 2)", "+ sizes")
+    text = report_page(report(comparison=comparison))
+    assert "masks only (model 2)" in text
+    assert "(model 3)" not in text
+
+
 def test_an_empty_report_is_a_page_too():
     Page(report_page(Report(title="Nothing")))
     Page(report_page(Report(title="Nothing", comparison=Comparison(split="test", rows=()))))

@@ -239,7 +239,7 @@ def test_a_bad_outline_and_nothing_is_read(annotated: Project, other: Project, t
         "\n".join((*lines, "flat,0,flat,0,0,1,1", "flat,0,flat,0,1,3,3")), "utf-8"
     )
     with pytest.raises(
-        SegsizeError, match=r"1 bad rows\. Line \d+: flat: the contour has 2 distinct vertices"
+        SegsizeError, match=r"1 bad row\. Line \d+: flat: the contour has 2 distinct vertices"
     ):
         import_contours(other, tmp_path / "x.csv")
     assert list(other.annotations()) == []
@@ -616,7 +616,7 @@ class TestImageJ:
         roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, right=4, bottom=4).tofile(tmp_path / "flat.roi")
         assert import_contours(project, tmp_path / "flat.roi").contours == 1
         (tmp_path / "flat.roi").write_bytes(b"Iout" + b"\0" * 70)
-        with pytest.raises(SegsizeError, match=r"bad regions\. flat\.roi: "):
+        with pytest.raises(SegsizeError, match=r"bad region\. flat\.roi: "):
             import_contours(project, tmp_path / "flat.roi")
         (tmp_path / "flat.zip").write_bytes(b"no zip")
         with pytest.raises(SegsizeError, match="is not a ZIP of regions"):
