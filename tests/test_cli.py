@@ -45,6 +45,7 @@ from napari_segsize.engine.events import (
     Validated,
     Validating,
 )
+from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.option import to_dict
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
@@ -53,6 +54,7 @@ CONFIGS = {
     "pretrain": PretrainConfig,
     "finetune": FineTuneConfig,
     "finetune-contours": ContourConfig,
+    "finetune-levelsets": LevelSetConfig,
     "evolve": EvolveConfig,
     "evaluate": EvaluateConfig,
     "predict": PredictConfig,

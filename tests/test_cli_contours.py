@@ -21,6 +21,7 @@ from napari_segsize.cli.command import EXIT_STOPPED, EXIT_USER
 from napari_segsize.engine.config import FineTuneConfig
 from napari_segsize.engine.contour_config import ContourConfig, EvolveConfig
 from napari_segsize.engine.events import ContourDone, Ended, StepDone, Validated
+from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.prompt import prompts_of
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import mask_of
@@ -329,6 +330,54 @@ def test_what_is_not_given_is_the_contours_own_default(segsize, folder, asked):
     shared = {item.name for item in fields(ContourConfig)} & {item.name for item in fields(FineTuneConfig)}
     wanted = {"steps", "learning_rate", "batch_size", "seed", "device", "precision", "augment", "warm_up"}
     assert wanted < shared
+
+
+def test_level_sets_are_taught_by_the_same_commands(segsize, folder, monkeypatch):
+    found = []
+
+    def finetune_levelset(project, config, *, resume):
+        found.append((config, resume))
+        yield Ended(stage="levelset")
+
+    monkeypatch.setattr("napari_segsize.engine.contour_stages.finetune_levelset", finetune_levelset)
+    shared = {"steps": 7, "size_weight": 0.5, "seed": 3}
+    done = segsize(
+        "finetune", folder, "--model", "levelset", *options(**shared),
+        "--samples", 4, "--preset", "paper", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    said = [line["text"] for line in lines(done, event="Notice")]
+    assert [text.split()[0] for text in said] == ["--preset", "--samples"]
+    assert all("means nothing for level sets" in text and "finetune-levelsets" in text for text in said)
+    segsize("finetune-levelsets", folder, "--points-weight", 0.5, "--model", "large")
+    segsize("finetune", folder, "--model", "levelset", "--resume", "--samples", 4)
+    assert found == [
+        (LevelSetConfig(**shared), False),
+        (LevelSetConfig(points_weight=0.5, model="large"), False),
+        (LevelSetConfig(), True),
+    ]
+
+
+@pytest.mark.slow
+def test_a_taught_level_set_is_named_compared_and_used(segsize, folder):
+    done = segsize(
+        "finetune", folder, "--model", "levelset", *options(steps=2, batch_size=3), "--device", "cpu"
+    )
+    assert done.exit_code == 0, done.output
+    done = segsize("finetune-levelsets", folder, *options(**TRAINING))
+    assert done.exit_code == 0, done.output
+    with Project.open(folder) as project:
+        number = project.models()[-1].id
+        assert project.models()[-1].stage == "levelset"
+    assert "for level sets" in segsize("use", folder, number).stdout
+    assert f"Level sets are moved by model {number}." in segsize("info", folder).stdout
+    compared = segsize("evaluate", folder, "--model", "levelset", "--split", "validation")
+    assert compared.exit_code == 0, compared.output
+    assert "level-set network that ships" in compared.stdout
+    assert f"level-set model {number}" in compared.stdout
+    evolved = segsize("evolve", folder, "--engine", "levelset", "--model", number, "--device", "cpu")
+    assert evolved.exit_code == 0, evolved.output
+    assert segsize("evolve", folder, "--model", number).exit_code == EXIT_USER
 
 
 def test_what_contours_refuse_is_a_wrong_command_line(segsize, folder):

@@ -13,7 +13,7 @@ from ..errors import SegsizeError
 from .command import ProjectPath, command
 
 if TYPE_CHECKING:
-    from ..project import Counts, Project
+    from ..project import Counts, ModelRecord, Project
     from .output import Output
 
 __all__ = ["add", "info", "new", "split"]
@@ -22,6 +22,7 @@ Files = Annotated[
     list[Path], typer.Argument(metavar="FILE…", help="image files, zarr folders or folders of images")
 ]
 SplitName = Literal["train", "validation", "test"]
+_KINDS = {"levelsets": "level sets"}  # of models, where people write them otherwise
 
 
 @command()
@@ -92,10 +93,14 @@ def info(out: "Output", project: ProjectPath = Path()) -> None:
 
     with Project.open(project) as opened:
         counts, current = opened.counts(), opened.current_model("contours")
+        levelset = opened.current_model("levelsets")
         values = {"name": opened.name, "folder": opened.folder, "counts": counts.as_dict()}
         values["contour_model"] = current.id if current else None
-        mover = f"model {current.id}" if current else "the network that ships"
-        out.result("info", values, f"{opened.name} ({opened.folder})\nContours are moved by {mover}.")
+        values["levelset_model"] = levelset.id if levelset else None
+        text = f"{opened.name} ({opened.folder})\nContours are moved by {_mover(current)}."
+        if levelset is not None:
+            text += f"\nLevel sets are moved by {_mover(levelset)}."
+        out.result("info", values, text)
         out.table("part", "Images and annotations", [*_parts(counts), _part("all", counts)])
         out.table("model", "Models (* is in use)", _models(opened))
         for record in opened.missing():
@@ -123,7 +128,12 @@ def use(
             raise SegsizeError(f"model {model}: not in this project, which has {numbers}.")
         opened.promote(model)
         kind = kind_of(known[model].stage)
-        out.result("use", {"model": model, "kind": kind}, f"Model {model} is now in use for {kind}.")
+        text = f"Model {model} is now in use for {_KINDS.get(kind, kind)}."
+        out.result("use", {"model": model, "kind": kind}, text)
+
+
+def _mover(model: "ModelRecord | None") -> str:
+    return "the network that ships" if model is None else f"model {model.id}"
 
 
 def _grouping(group: str, pattern: str) -> str | Callable[[Path], str] | None:

@@ -15,6 +15,7 @@ import typer
 
 from ..engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from ..engine.contour_config import ContourConfig
+from ..engine.levelset_config import LevelSetConfig
 from .command import EXIT_STOPPED, ProjectPath, command, configured
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from .output import Output
 
 __all__ = [
-    "Resume", "evaluate", "fine_tuning", "finetune", "finetune_contours", "predict", "pretrain", "run",
-    "train",
+    "Resume", "evaluate", "fine_tuning", "finetune", "finetune_contours", "finetune_levelsets", "predict",
+    "pretrain", "run", "train",
 ]  # fmt: skip
 
 Resume = Annotated[
@@ -35,15 +36,16 @@ Resume = Annotated[
 ]
 
 Kind = Annotated[
-    Literal["pixels", "contour"],
-    typer.Option("--model", help="the network that segments pixels, or the one that moves contours"),
+    Literal["pixels", "contour", "levelset"],
+    typer.Option("--model", help="the network that segments pixels, moves contours, or moves level sets"),
 ]
 Preset = Annotated[
     str,
     typer.Option("--preset", metavar="NAME", help="a recipe for --loss; `segsize losses` lists them"),
 ]
-_COMMANDS = {"contour": "finetune-contours", "edges": "train-edges"}
+_COMMANDS = {"contour": "finetune-contours", "levelset": "finetune-levelsets", "edges": "train-edges"}
 """What trains a stage, where the command is not called like it."""
+_MOVED = {"contour": "contours", "levelset": "level sets"}
 
 
 def fine_tuning(**given: Any) -> FineTuneConfig:
@@ -79,14 +81,19 @@ def finetune(
 ) -> None:
     """Go on training the pre-trained network from object sizes.
 
-    --model contour teaches the network that moves contours instead, with the options it shares; all of its
-    own are in: segsize finetune-contours --help
+    --model contour and --model levelset teach the network that moves contours, or level sets, instead, with
+    the options it shares; all of their own are in: segsize finetune-contours --help, finetune-levelsets
+    --help
     """
-    if model == "contour":
+    if model != "pixels":
         if preset and not resume:
-            _left_out(out, "preset", "segsize finetune-contours --help lists what does")
-        config = configured(ContourConfig, _shared(out, given, ContourConfig, resume=resume))
-        finetune_contours(out, config, project, resume)
+            _left_out(out, model, "preset", f"segsize {_COMMANDS[model]} --help lists what does")
+        if model == "contour":
+            contours = configured(ContourConfig, _shared(out, model, given, ContourConfig, resume=resume))
+            finetune_contours(out, contours, project, resume)
+        else:
+            levelsets = configured(LevelSetConfig, _shared(out, model, given, LevelSetConfig, resume=resume))
+            finetune_levelsets(out, levelsets, project, resume)
         return
     from ..engine import stages
     from ..project import Project
@@ -108,6 +115,18 @@ def finetune_contours(
         train(out, opened, finetune_contour(opened, config, resume=resume), "contour")
 
 
+@command(config=LevelSetConfig)
+def finetune_levelsets(
+    out: "Output", config: LevelSetConfig, project: ProjectPath = Path(), resume: Resume = False
+) -> None:
+    """Teach the network that moves level sets this project's objects."""
+    from ..engine.contour_stages import finetune_levelset
+    from ..project import Project
+
+    with Project.open(project) as opened:
+        train(out, opened, finetune_levelset(opened, config, resume=resume), "levelset")
+
+
 @command(config=EvaluateConfig)
 def evaluate(
     out: "Output", config: EvaluateConfig, project: ProjectPath = Path(), model: Kind = "pixels"
@@ -116,13 +135,14 @@ def evaluate(
     from ..project import SPLITS, Project
 
     with Project.open(project) as opened:
-        if model == "contour":
+        if model != "pixels":
             if config.models:
-                _left_out(out, "models", "the network that ships is compared with the one in use")
-            from ..engine.contour_stages import evaluate_contours
+                _left_out(out, model, "models", "the network that ships is compared with the one in use")
+            from ..engine.contour_stages import evaluate_contours, evaluate_levelsets
 
+            compare = evaluate_contours if model == "contour" else evaluate_levelsets
             split = next(each for each in SPLITS if each == config.split)
-            run(out, evaluate_contours(opened, split=split, device=config.device))
+            run(out, compare(opened, split=split, device=config.device))
             return
         from ..engine.evaluate import evaluate as compared
 
@@ -180,17 +200,19 @@ def run(out: "Output", events: "Generator[Event, None, None]") -> None:
         raise typer.Exit(EXIT_STOPPED)
 
 
-def _shared(out: "Output", given: Mapping[str, Any], config: type[Any], *, resume: bool) -> dict[str, Any]:
+def _shared(
+    out: "Output", model: str, given: Mapping[str, Any], config: type[Any], *, resume: bool
+) -> dict[str, Any]:
     """The options that a config has too; a sentence about each of the others."""
     known = {item.name for item in fields(config)}
     for name in given:
         if name not in known and not resume:
-            _left_out(out, name, "segsize finetune-contours --help lists what does")
+            _left_out(out, model, name, f"segsize {_COMMANDS[model]} --help lists what does")
     return {name: value for name, value in given.items() if name in known}
 
 
-def _left_out(out: "Output", name: str, why: str) -> None:
+def _left_out(out: "Output", model: str, name: str, why: str) -> None:
     from ..engine.events import Notice
 
     option = name.replace("_", "-")
-    out.event(Notice(f"--{option} means nothing for contours and is left out: {why}."))
+    out.event(Notice(f"--{option} means nothing for {_MOVED[model]} and is left out: {why}."))
