@@ -57,13 +57,13 @@ class Masks:
         """Make the layer for an image of (planes, H, W); `masks` by slice."""
         self.flush()
         active = self.layer is not None and self._shelf.viewer.layers.selection.active is self.layer
-        self._known = np.zeros(shape, np.int32)
-        for number, mask in masks.items():
-            self._known[number] = mask
+        self._known, shown = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        for number, mask in masks.items():  # one by one: pages of zeros that nobody writes to take no memory
+            self._known[number] = shown[number] = mask
         with self._quiet():
             layer = self.layer
             mode = self.mode
-            data = self._known[0].copy() if base.ndim == 2 else self._known.copy()
+            data = shown[0] if base.ndim == 2 else shown
             if layer is None or layer.ndim != base.ndim:
                 layer = self._made(base, data)
             else:
