@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -88,6 +90,7 @@ class EdgeSource:
         self.batch_size, self.side, self.augment, self.radius = batch_size, side, augment, radius
         self.seed = seed
         self.moved = 0  # pixels that the last alignment moved
+        self._aligned: dict[int, NDArray[np.int32]] = {}
 
     def __call__(self, step: int) -> EdgeBatch:
         """Crops of a step."""
@@ -116,14 +119,38 @@ class EdgeSource:
             Farthest they may move, in px.
         """
         config = AlignConfig(reach=reach, blur=max(1.0, reach / 2))
-        self.moved = 0
+        self.moved, self._aligned = 0, {}
         for place, item in enumerate(self.items):
             if not item.labels.any():
                 continue
             found = edges(item.image).numpy()
             labels = merged(item.labels, align_labels(item.labels, edges=found, config=config))
             self.moved += int((labels != item.labels).sum())
-            self.items[place] = with_labels(item, labels.astype(np.int32), self.radius)
+            self._take(place, labels.astype(np.int32))
+
+    def state(self) -> dict[int, dict[str, Any]]:
+        """Where the outlines of each item are that were aligned, for `restore`."""
+        return {
+            place: {
+                "drawn": crc32(np.ascontiguousarray(self.items[place].labels)),
+                "pixels": torch.from_numpy(np.flatnonzero(labels != self.items[place].labels)),
+                "labels": torch.from_numpy(labels[labels != self.items[place].labels]),
+            }
+            for place, labels in self._aligned.items()
+        }
+
+    def restore(self, state: Mapping[int, Mapping[str, Any]]) -> None:
+        """Put outlines back where they were aligned to; those that were drawn anew since stay."""
+        for place, kept in state.items():
+            if place < len(self.items):
+                labels = self.items[place].labels.copy()
+                if crc32(labels) == kept["drawn"]:
+                    labels.flat[kept["pixels"].numpy()] = kept["labels"].numpy()
+                    self._take(place, labels)
+
+    def _take(self, place: int, labels: NDArray[np.int32]) -> None:
+        self._aligned[place] = labels
+        self.items[place] = with_labels(self.items[place], labels, self.radius)
 
     def _crop(self, item: EdgeItem, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """An image (3, S, S); band, line, known and doubled directions (5, S, S)."""

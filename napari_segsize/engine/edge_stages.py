@@ -46,7 +46,8 @@ def train_edges(
     config : EdgeConfig, optional
         With `resume`, the stopped run's own settings are used instead.
     resume : bool
-        Go on with the stopped run. Outlines that it had aligned are aligned again at the next validation.
+        Go on with the stopped run, from the outlines that it had aligned; those drawn anew since are taken as
+        they are.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -34,6 +34,15 @@ __all__ = ["Outcome", "Run", "fit"]
 Score = Callable[[nn.Module], Generator[Event, None, dict[str, float]]]
 _PREVIEW_SECONDS = 0.5
 _PREVIEW_REST = 5.0  # durations of a preview until the next: a slow network must also learn
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """A source of batches that a resumed run needs the state of: what it drew from changed meanwhile."""
+
+    def state(self) -> Mapping[Any, Any]: ...
+
+    def restore(self, state: Mapping[Any, Any]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +114,7 @@ class Run:
             "best_weights": self.best_weights,
             "best_metrics": dict(self.best_metrics),
             "stale": self.stale,
+            "source": self.source.state() if isinstance(self.source, Keeps) else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -118,6 +128,8 @@ class Run:
         self.step, self.validated, self.stale = state["step"], state["validated"], state["stale"]
         self.best, self.best_weights = state["best"], state["best_weights"]
         self.best_metrics = state["best_metrics"]
+        if isinstance(self.source, Keeps):
+            self.source.restore(state.get("source") or {})  # none of older versions
 
     def save(self) -> None:
         """Write the state; in a run of several processes only the first one does."""

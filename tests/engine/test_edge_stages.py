@@ -3,13 +3,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+import torch
+from scipy.ndimage import binary_erosion, gaussian_filter
 
-from napari_segsize.engine import checkpoint, edge_stages
+from napari_segsize.engine import checkpoint, edge_batch, edge_stages
 from napari_segsize.engine.edge_config import EdgeConfig
 from napari_segsize.engine.edge_items import edge_items, labels_of_plane
 from napari_segsize.engine.edge_stages import (
@@ -114,6 +116,39 @@ def test_stopped_and_resumed(project):
     assert resumed[-1].promoted
     with pytest.raises(SegsizeError, match="no stopped training of edges"):
         list(train_edges(project, resume=True))
+
+
+def stopped_at(project, config, step):
+    events = train_edges(project, config)
+    for event in events:
+        if isinstance(event, StepDone) and event.step == step:
+            break
+    events.close()
+
+
+def losses(events) -> list[dict[str, float]]:
+    return [dict(event.losses) for event in events if isinstance(event, StepDone)]
+
+
+def test_a_run_that_aligns_takes_the_same_steps_when_it_is_stopped_between_two_alignments(
+    project, monkeypatch
+):
+    rough = np.roll(two(), 2, 1)
+    project.put_mask(PlaneRef(project.images()[0].id, 0), rough)
+    see = "napari_segsize.engine.edge_runs.edge_probabilities"
+    edges = torch.from_numpy(gaussian_filter((two() > 0) ^ binary_erosion(two() > 0), 1.0, output=np.float32))
+    monkeypatch.setattr(see, lambda network, image: edges)
+    config = replace(TINY, steps=6, validate_every=2, align_from=2, align_reach=3)
+    whole = losses(train_edges(project, config))
+    stopped_at(project, config, 3)
+    assert losses(train_edges(project, resume=True)) == whole[3:]
+    stopped_at(project, config, 3)
+    project.put_mask(PlaneRef(project.images()[0].id, 0), np.roll(two(), 3, 0))  # drawn anew
+    assert losses(train_edges(project, resume=True)) != whole[3:]
+    project.put_mask(PlaneRef(project.images()[0].id, 0), rough)
+    stopped_at(project, config, 3)
+    monkeypatch.setattr(edge_batch.EdgeSource, "restore", lambda self, state: None)
+    assert losses(train_edges(project, resume=True)) != whole[3:]
 
 
 def test_contours_count_before_masks_and_are_known_around_them(project):
