@@ -8,6 +8,7 @@ from typing import Any
 
 from napari_segsize.project.annotation import ModelRecord, PlaneAnnotation, PlaneRef
 from napari_segsize.project.project import Project
+from napari_segsize.project.trained import kind_of
 from napari_segsize.widgets.state import State
 from napari_segsize.widgets.tally import ImageCounts, counted
 
@@ -27,6 +28,7 @@ def overview(project: Project, state: State, plane: PlaneRef | None) -> dict[str
         "counts": project.counts(),
         "revision": revision,
         "model": "" if model is None else _describe(model),
+        "loss": _last_loss(project),
         "plane": plane,
         "annotation": None if plane is None else project.annotation(plane),
         "can_undo": project.can_undo,
@@ -54,6 +56,14 @@ def after_annotation(
         "can_undo": project.can_undo,
         "can_redo": project.can_redo,
     }
+
+
+def _last_loss(project: Project) -> str:
+    for model in reversed(project.models()):
+        loss = model.config.get("loss") if kind_of(model.stage) == "pixels" else None
+        if isinstance(loss, str) and loss:
+            return loss
+    return ""
 
 
 def _describe(model: ModelRecord) -> str:

@@ -63,6 +63,7 @@ class State:
     typical_size: float = 0.0  # median object size in px, 0 if unknown: it advises for or against a network
     revision: int = -1
     model: str = ""  # one line about the current model, "" without one
+    loss: str = ""  # what the newest network of pixels learned from, a recipe; "" without one
 
     # the plane on screen
     plane: PlaneRef | None = None

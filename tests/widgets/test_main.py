@@ -533,6 +533,26 @@ def test_choosing_the_papers_recipe_brings_its_values(make_napari_viewer, qtbot)
     assert form.config() == FineTuneConfig(steps=77)
 
 
+def test_a_project_opens_with_the_loss_it_was_trained_with_last(widget, folder, qtbot, tmp_path):
+    loss = widget.train_page.loss
+    assert widget.controller.open_project(folder)
+    fresh = loss.recipe()
+    project = widget.controller.opened()
+    for number, (stage, config) in enumerate(
+        (("pretrain", {"loss": "dice + 0.01*boundary"}), ("edges", {"loss": "bce"}), ("finetune", {}))
+    ):
+        file = project.models_folder / f"{number}.pt"
+        file.touch()
+        project.add_model(file, stage=stage, metrics={}, config=config)
+    assert loss.recipe() == fresh
+    assert widget.controller.create_project(tmp_path / "other")
+    qtbot.waitUntil(lambda: widget.train_page._folder == tmp_path / "other")
+    loss.set_recipe("focal")
+    assert widget.controller.open_project(folder)
+    qtbot.waitUntil(lambda: loss.recipe() == "dice + 0.01*boundary")
+    assert loss.line.text() == loss.recipe()
+
+
 def test_the_loss_on_the_page_is_what_is_trained_on(opened, training, qtbot):
     page = opened.train_page
     opened.tabs.setCurrentIndex(TRAIN)
