@@ -25,16 +25,17 @@ from napari_segsize.widgets.contour_drawing import OVERLAYS
 from napari_segsize.widgets.contour_scrubber import ContourCurves, Scrubber
 from napari_segsize.widgets.contour_state import sizes_to_outline
 from napari_segsize.widgets.contour_table import ContourTable
+from napari_segsize.widgets.contour_words import FINETUNE, finetune_words
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.form import Form
 from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS
 from napari_segsize.widgets.sentence import Sentence
 
 if TYPE_CHECKING:
-    from napari_segsize.widgets.contour_state import Outline, Status
+    from napari_segsize.widgets.contour_state import Outline
     from napari_segsize.widgets.state import State
 
-__all__ = ["ContourControls", "headline", "verdict"]
+__all__ = ["ContourControls"]
 
 _BUTTONS = {
     "points": ("✚ Four points", "Click the four ends of an object: top, left, bottom, right, in any order"),
@@ -48,7 +49,7 @@ _BUTTONS = {
     "next": ("▶", "Next image"),
     "undo": ("↶ Undo", "Take the last change back"),
     "redo": ("↷ Redo", "Make it again"),
-    "finetune": ("Fine-tune on my contours", "Teach the network your objects, in the background"),
+    "finetune": FINETUNE["network"],
     "export": ("Export…", "Write the accepted contours: GeoJSON, COCO, ImageJ ROIs, label image, table"),
     "import": ("Import…", "Read contours from such a file"),
 }
@@ -130,18 +131,10 @@ class ContourControls(QWidget):
         self._render_finetune(state)
 
     def _render_finetune(self, state: State) -> None:
-        button, left = self.buttons["finetune"], state.resumable_contours
-        if state.job == "stopping":
-            text = "Stopping…"
-        elif state.busy:
-            text = (
-                f"Stop (step {state.step} of {state.steps})" if state.stage == "contour" else "Busy: stop it"
-            )
-        elif left is not None:
-            text = f"Resume fine-tuning from step {left.step}"
-        else:
-            text = _BUTTONS["finetune"][0]
+        button = self.buttons["finetune"]
+        text, tip = finetune_words(state)
         button.setText(text)
+        button.setToolTip(f"<p>{tip}</p>")
         button.setEnabled(state.is_open and state.job != "stopping")
 
     def show_vertices(self, meant: Outline | None) -> None:
@@ -262,39 +255,6 @@ class ContourControls(QWidget):
 
     def _on_pressed(self, name: str, _checked: bool = False) -> None:
         self.pressed.emit(name)
-
-
-def headline(state: State) -> str:
-    """Count the objects of the image."""
-    board = state.board
-    words: tuple[tuple[Status, str], ...] = (
-        ("clicking", "begun"), ("queued", "on the way"), ("review", "to review"), ("accepted", "accepted"),
-        ("failed", "failed"),
-    )  # fmt: skip
-    counted = [f"{board.count(status)} {word}" for status, word in words if board.count(status)]
-    here = board.count("queued")
-    if board.waiting > here:
-        counted.append(f"{board.waiting - here} on the way elsewhere")
-    sizes = len(sizes_to_outline(board, state.annotation))
-    if sizes:
-        counted.append(f"{sizes} size{'' if sizes == 1 else 's'} without a contour")
-    if board.elsewhere:
-        counted.append(f"{board.elsewhere} more image{'' if board.elsewhere == 1 else 's'} to review")
-    return " · ".join(counted) or "No object on this image yet."
-
-
-def verdict(state: State) -> str:
-    """Say what came of the last fine-tuning, and what the next contours are made with."""
-    ended = state.ended
-    if ended is None or ended.stage != "contour" or state.busy:
-        return ""
-    if ended.message:
-        return ended.message
-    rows = [] if ended.comparison is None else list(ended.comparison.rows)
-    if len(rows) == 2:
-        before, after = rows[0].iou, rows[1].iou
-        return f"The network has learned your objects: IoU {before:.3f} before, {after:.3f} now (held out)."
-    return "The network has learned your objects; the next contours are made with it."
 
 
 def _where(state: State) -> str:

@@ -18,6 +18,7 @@ from napari_segsize.widgets import contour_runs
 from napari_segsize.widgets.contour_book import Book, Evolution
 from napari_segsize.widgets.contour_queue import LINGER_S, Answer, ContourQueue
 from napari_segsize.widgets.contour_state import Outline
+from napari_segsize.widgets.state import OUTLINES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class ContourFlow:
         """Return the state with what there is to see of contours, when its annotation is new."""
         if state.ended is not self._ended:
             self._ended = state.ended
-            if state.ended is not None and state.ended.promoted and state.ended.stage == "contour":
+            if state.ended is not None and state.ended.promoted and state.ended.stage in OUTLINES:
                 self._queue.renew()
         said = state.annotation
         if said is self._said:

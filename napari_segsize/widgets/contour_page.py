@@ -13,15 +13,18 @@ from qtpy.QtCore import QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_segsize.engine.contour_config import ContourConfig
+from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Point
 from napari_segsize.widgets import contour_runs
-from napari_segsize.widgets.contour_controls import ContourControls, headline, verdict
+from napari_segsize.widgets.contour_controls import ContourControls
 from napari_segsize.widgets.contour_drawing import Wanted
 from napari_segsize.widgets.contour_labels import first_labels
 from napari_segsize.widgets.contour_points import Handle
 from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.contour_state import Board, Outline, hint
+from napari_segsize.widgets.contour_words import headline, stopped_finetuning, teaches_levelset, verdict
 from napari_segsize.widgets.job import launch_quietly
 from napari_segsize.widgets.save_dialog import file_to_write
 
@@ -272,7 +275,8 @@ class ContourPage(ContourControls):
         if state.busy:
             self._controller.stop()
             return
-        self._controller.finetune_contours(resume=state.resumable_contours is not None)
+        config = LevelSetConfig() if teaches_levelset(state) else ContourConfig()
+        self._controller.finetune_contours(config, resume=stopped_finetuning(state) is not None)
 
     def _on_export(self) -> None:
         image = self._controller.state.image

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_segsize.engine.contour_config import ContourConfig, EvolveConfig
 from napari_segsize.engine.events import Event
+from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.project.project import Project
 from napari_segsize.widgets.loading import ONE_AT_A_TIME
@@ -61,13 +62,16 @@ def evolving(folder: Path, inbox: Inbox, config: EvolveConfig) -> Generator[Answ
 
 
 def finetuning(
-    folder: Path, config: ContourConfig, *, resume: bool = False, threads: int = 0
+    folder: Path, config: ContourConfig | LevelSetConfig, *, resume: bool = False, threads: int = 0
 ) -> Generator[Event, None, None]:
-    """Adapt the contour network to what was accepted, painted and clicked in the project."""
+    """Adapt the network that the settings are of to what was accepted, painted and clicked in the project."""
     with ONE_AT_A_TIME:
         from napari_segsize.engine import device
-        from napari_segsize.engine.contour_stages import finetune_contour
+        from napari_segsize.engine.contour_stages import finetune_contour, finetune_levelset
 
     device.leave_one_core(threads)
     with Project.open(folder) as project:
-        yield from finetune_contour(project, config, resume=resume)
+        if isinstance(config, LevelSetConfig):
+            yield from finetune_levelset(project, config, resume=resume)
+        else:
+            yield from finetune_contour(project, config, resume=resume)

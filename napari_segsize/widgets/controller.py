@@ -21,6 +21,7 @@ from psygnal import Signal
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.edge_config import EdgeConfig
+from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Change, PlaneAnnotation, PlaneRef, SizeStamp, Split
 from napari_segsize.project.project import Project
@@ -378,13 +379,17 @@ class Controller:
         with self.reporting():
             self._desk.begin("evaluate", runs.comparing(self.opened().folder, config or EvaluateConfig()))
 
-    def finetune_contours(self, config: ContourConfig | None = None, *, resume: bool = False) -> None:
-        """Adapt the contour network to the contours, masks, points and sizes of the project."""
+    def finetune_contours(
+        self, config: ContourConfig | LevelSetConfig | None = None, *, resume: bool = False
+    ) -> None:
+        """Adapt the contour network, or that of level sets, to what the project knows of its objects."""
+        config = config or ContourConfig()
         with self.reporting():
             events = contour_runs.finetuning(
-                self.opened().folder, config or ContourConfig(), resume=resume, threads=self.threads
+                self.opened().folder, config, resume=resume, threads=self.threads
             )
-            self._desk.begin("contour", events, keep_history=resume)
+            stage = "levelset" if isinstance(config, LevelSetConfig) else "contour"
+            self._desk.begin(stage, events, keep_history=resume)
 
     def train_edges(self, config: EdgeConfig | None = None, *, resume: bool = False) -> None:
         """Teach the edge network the masks and contours of the project."""

@@ -196,6 +196,7 @@ class Desk:
             self._controller.update(
                 resumable=ready.resumable,
                 resumable_contours=ready.resumable_contours,
+                resumable_levelsets=ready.resumable_levelsets,
                 resumable_edges=ready.resumable_edges,
                 device=state.device or ready.device,
             )
@@ -235,7 +236,10 @@ def _ignore(_error: BaseException | None) -> None:
 
 def _slot(stage: str) -> str:
     """Name the field of `State` that says whether a training can go on."""
-    return "resumable" if stage in PIXELS else {"edges": "resumable_edges"}.get(stage, "resumable_contours")
+    if stage in PIXELS:
+        return "resumable"
+    slots = {"edges": "resumable_edges", "levelset": "resumable_levelsets"}
+    return slots.get(stage, "resumable_contours")
 
 
 def _cleared(stage: str, *, keep_history: bool) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class Ready:
     device: str
     resumable: Resume | None = None
     resumable_contours: Resume | None = None
+    resumable_levelsets: Resume | None = None
     resumable_edges: Resume | None = None
 
 
@@ -131,10 +132,13 @@ def looking(folder: Path) -> Generator[Ready, None, None]:
 
     with Project.open(folder) as project:
         pixels = _left(stages.resumable(project))
-        contours, edges = (_left(stages.resumable(project, [stage])) for stage in ("contour", "edges"))
+        contours, levelsets, edges = (
+            _left(stages.resumable(project, [stage])) for stage in ("contour", "levelset", "edges")
+        )
     yield Ready(
-        device=device.describe(), resumable=pixels, resumable_contours=contours, resumable_edges=edges
-    )
+        device=device.describe(), resumable=pixels, resumable_contours=contours,
+        resumable_levelsets=levelsets, resumable_edges=edges,
+    )  # fmt: skip
 
 
 def _left(stopped: Resumable | None) -> Resume | None:

@@ -36,11 +36,13 @@ EngineStatus = Literal["cold", "loading", "ready", "failed"]
 
 HISTORY = 4000  # points kept of a curve: more than a screen has pixels
 PIXELS = ("pretrain", "finetune")
-TRAINING = (*PIXELS, "contour", "edges")
+OUTLINES = ("contour", "levelset")
+TRAINING = (*PIXELS, *OUTLINES, "edges")
 STAGES = {
     "pretrain": "Learning from masks",
     "finetune": "Learning from sizes",
     "contour": "Fine-tuning contours",
+    "levelset": "Fine-tuning level sets",
     "edges": "Learning edges",
     "predict": "Segmenting",
     "evaluate": "Comparing models",
@@ -90,6 +92,7 @@ class State:
     ended: Ended | None = None
     resumable: Resume | None = None  # a stopped training of the network that segments pixels
     resumable_contours: Resume | None = None  # and one of the contour network
+    resumable_levelsets: Resume | None = None  # and one of the level-set network
     resumable_edges: Resume | None = None  # and one of the edge network
 
     # the engine, and what to tell the user

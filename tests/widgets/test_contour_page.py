@@ -10,7 +10,9 @@ from contour_engine import FakeEngine
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel
 
+from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.events import Ended
+from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets import contour_page, contour_runs, runs
 from napari_segsize.widgets.contour_drawing import Wanted
@@ -749,6 +751,48 @@ def test_a_stopped_fine_tuning_can_go_on_after_the_project_is_opened_again(page,
     page.buttons["finetune"].click()
     assert asked == [True]
     assert page.buttons["finetune"].text() == "Fine-tune on my contours"
+
+
+def test_the_network_of_the_chosen_engine_is_taught_and_its_own_stopped_run_goes_on(page, monkeypatch):
+    left = {
+        "contour": runs.Resume(stage="contour", step=2, steps=9),
+        "levelset": runs.Resume(stage="levelset", step=5, steps=9),
+    }
+    asked = []
+
+    def finetuning(folder, config, *, resume=False, threads=0):
+        asked.append((type(config), resume))
+        stage = "levelset" if isinstance(config, LevelSetConfig) else "contour"
+        left.pop(stage, None)
+        yield Ended(stage=stage, promoted=True, model=1)
+
+    def looking(folder):
+        yield runs.Ready(
+            device="CPU",
+            resumable_contours=left.get("contour"),
+            resumable_levelsets=left.get("levelset"),
+        )
+
+    monkeypatch.setattr(contour_runs, "finetuning", finetuning)
+    monkeypatch.setattr(runs, "warming", lambda threads: iter([runs.Ready(device="CPU")]))
+    monkeypatch.setattr(runs, "looking", looking)
+    page.controller.warm_up()
+    page.controller.open_project(page.controller.state.folder)
+    button = page.buttons["finetune"]
+    assert button.text() == "Resume fine-tuning from step 2"
+    page.settings.editor("engine").setCurrentText("levelset")
+    assert button.text() == "Resume fine-tuning level sets from step 5"
+    button.click()
+    assert asked == [(LevelSetConfig, True)]
+    assert "level-set network has learned" in page.verdict.text()
+    assert button.text() == "Fine-tune level sets on my contours"
+    assert "level-set network" in button.toolTip()
+    page.settings.editor("engine").setCurrentText("snake")
+    assert button.text() == "Resume fine-tuning from step 2"
+    assert "classical contour learns nothing" in button.toolTip()
+    button.click()
+    button.click()
+    assert asked[1:] == [(ContourConfig, True), (ContourConfig, False)]
 
 
 def test_settings_reach_the_engine(page, engine):

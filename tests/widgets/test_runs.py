@@ -134,6 +134,11 @@ def test_a_stopped_training_of_contours_is_found_beside_one_of_pixels(annotated)
     assert ready.resumable_contours == runs.Resume(stage="contour", step=2, steps=3)
     assert ready.resumable_edges is None
     with Project.open(annotated) as project:
+        left = {"stage": "levelset", "step": 1, "config": {"steps": 4}}
+        checkpoint.save(state_file(project, "levelset"), left)
+    (ready,) = runs.looking(annotated)
+    assert ready.resumable_levelsets == runs.Resume(stage="levelset", step=1, steps=4)
+    with Project.open(annotated) as project:
         checkpoint.save(state_file(project, "edges"), {"stage": "edges", "step": 3, "config": {"steps": 9}})
     (ready,) = runs.looking(annotated)
     assert ready.resumable_edges == runs.Resume(stage="edges", step=3, steps=9)
