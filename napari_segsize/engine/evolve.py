@@ -114,7 +114,7 @@ class Evolver:
             scale = float(found.rois.scale[index])
             centre = found.rois.centre[index].tolist()
             yield _done(
-                prompt, found.contours[:, index], "network", share,
+                prompt, _inside(found.contours[:, index], image), "network", share,
                 field=(found.fields[index] * scale).numpy(), centre=(centre[0], centre[1]), scale=scale,
             )  # fmt: skip
 
@@ -142,7 +142,7 @@ class Evolver:
                 )
             )
         )  # fmt: skip
-        return _done(prompt, contours, "snake", time.perf_counter() - begun)
+        return _done(prompt, _inside(contours, image), "snake", time.perf_counter() - begun)
 
     def _edges(self, plane: PlaneRef) -> Tensor | None:
         """What the edge network sees of the plane, if the snake is to follow it; the last few are kept."""
@@ -242,6 +242,11 @@ def _network(project: Project, number: int) -> ContourNet:
     network = POLYGON.numbered(project, number)
     assert isinstance(network, ContourNet)
     return network
+
+
+def _inside(contours: Tensor, image: Tensor) -> Tensor:
+    """Contours (T, K, 2) kept within the outer edge of an image (C, H, W), as by eq. 3 of the paper."""
+    return torch.minimum(contours.clamp(min=-0.5), torch.tensor(image.shape[1:]) - 0.5)
 
 
 def _done(
