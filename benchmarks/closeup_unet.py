@@ -26,18 +26,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from train_levelset_starter import CC0, material
 
-from napari_segsize.engine.closeup import CloseUp
-from napari_segsize.engine.contour_batch import ContourBatch, ContourSource
+from napari_segsize.engine.closeup import SIDE, CloseUp, in_three_channels, normalised_rois
+from napari_segsize.engine.contour_batch import ContourBatch, ContourSource, prompted
+from napari_segsize.engine.contour_field import regions, start_contours
 from napari_segsize.engine.device import launch
 from napari_segsize.engine.events import Event, Validated
 from napari_segsize.engine.levelset_config import LevelSetConfig
+from napari_segsize.engine.levelset_field import LevelSetEvolution
 from napari_segsize.engine.loop import Run, fit
+from napari_segsize.engine.prompt import Prompt
 from napari_segsize.engine.starter import load_starter, save_starter
 from napari_segsize.losses import bce_loss, dice_loss
 from napari_segsize.metrics import dice, iou
+from napari_segsize.models.levelset import Forces
 from napari_segsize.models.unet import SegmentationNet
+from napari_segsize.ops.roi import cut_rois
 
-__all__ = ["CloseUpUNet", "load_unet"]
+__all__ = ["CloseUpUNet", "load_unet", "seen_by"]
 
 KIND = "close-up U-Net"
 PROMPTS, CHANNELS, VERTICES, TOGETHER = 2, 3, 32, 64
@@ -67,6 +72,16 @@ def load_unet(file: Path) -> CloseUpUNet:
     network = CloseUpUNet()
     network.load_state_dict(weights)
     return network.eval()
+
+
+def seen_by(network: CloseUpUNet, image: Tensor, prompts: Sequence[Prompt]) -> LevelSetEvolution:
+    """The logits of some objects as a level set that does not move: the way to the rings is the same."""
+    rois, starts = regions(prompts), start_contours(prompts, VERTICES)
+    points = torch.tensor([prompt.points for prompt in prompts], dtype=torch.float32)
+    images = normalised_rois(cut_rois(in_three_channels(image), rois, SIDE))
+    logits = network(prompted(images, rois.inside(points, SIDE), rois.inside(starts, SIDE), PROMPTS))
+    still = Forces.of(torch.zeros(len(logits), 4, SIDE, SIDE))
+    return LevelSetEvolution(logits[None, :, 0], still, starts, rois, torch.zeros(len(logits)))
 
 
 def objective(

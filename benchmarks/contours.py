@@ -153,7 +153,7 @@ def fine_tuned(arguments: argparse.Namespace, name: str, network: ContourNet) ->
         network.load_state_dict(start)
         before.append(mean_iou(held, evolved(network), seed))
         after.append(_tuned(network, start, train, held, arguments.steps, seed))
-        weak.append(_tuned(network, start, _without_masks(train), held, arguments.steps, seed))
+        weak.append(_tuned(network, start, without_masks(train), held, arguments.steps, seed))
         print(f"{name} seed {seed}: {before[-1]:.4f} {after[-1]:.4f} {weak[-1]:.4f}", flush=True)
     print(
         f"{name:12} {len(train)} train objects  as it ships {_mean(before)}  masks {_mean(after)}  "
@@ -189,7 +189,7 @@ def _tuned(
     return mean_iou(held, evolved(network), seed)
 
 
-def _without_masks(items: list[CloseUp]) -> list[CloseUp]:
+def without_masks(items: list[CloseUp]) -> list[CloseUp]:
     """The same objects, known by their extreme points and size alone."""
     result = []
     for item in items:

@@ -1,14 +1,18 @@
 """Level sets from four extreme points, against the polygon network and the classical contour.
 
-    python benchmarks/levelset.py sets DATA [--network FILE] [--seeds 0 1 2]
-    python benchmarks/levelset.py drawn [--network FILE] [--count 300]
+    python benchmarks/levelset.py sets DATA [--network FILE] [--unet FILE] [--seeds 0 1 2]
+    python benchmarks/levelset.py drawn [--network FILE] [--unet FILE] [--count 300]
+    python benchmarks/levelset.py finetune DATA [--steps 250] [--sets cardiac nuclei buildings]
     python benchmarks/levelset.py steps DATA
     python benchmarks/levelset.py latency
 
 `sets` looks at the validation parts of the sets that both networks learned from the other part of; `drawn` at
 drawn objects whose outline is known exactly, by kind of shape. Clicks are the extreme points of the true
-outline, off by up to 2 % of the object's extent. IoU and BoundF (mean over 1 to 5 px) are taken in image
-pixels, object by object, then averaged. Time is processor time of one thread, region to rings.
+outline, off by up to 2 % of the object's extent. A U-Net is what `closeup_unet.py` wrote; its logits become
+rings as a level set does. `finetune` learns from the train part of a set, from masks or from points and
+sizes alone ("weak"), lets a fifth of it decide which step is kept, and looks at the validation images. IoU
+and BoundF (mean over 1 to 5 px) are taken in image pixels, object by object, then averaged. Time is processor
+time of one thread, region to rings.
 """
 
 from __future__ import annotations
@@ -25,8 +29,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from contour_sets import Scene, scenes
-from contours import prompts_of
+from closeup_unet import load_unet, seen_by
+from contour_sets import Scene, close_ups_of, scenes
+from contours import prompts_of, without_masks
+from levelset_finetune import fine_tuned
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
@@ -37,15 +43,19 @@ from napari_segsize.engine.closeup import MARGIN, PATCH, SIDE
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.engine.contour_field import evolve_prompts
 from napari_segsize.engine.evolve import Evolver
-from napari_segsize.engine.levelset_field import evolve_levelset_prompts
+from napari_segsize.engine.levelset_config import LevelSetConfig
+from napari_segsize.engine.levelset_field import LevelSetEvolution, evolve_levelset_prompts
 from napari_segsize.engine.levelset_outlines import levelset_done
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.engine.snake import snake
 from napari_segsize.engine.starter import load_levelset_starter, load_starter
 from napari_segsize.metrics import boundary_f, iou
+from napari_segsize.models.levelset import LevelSetNet
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import mask_of
 
+METHODS = ["level set", "its start", "polygon", "classical", "U-Net", "as it is", "masks", "weak"]
+WEIGHTS = ("own", "points", "size")
 SETS = ("cardiac", "nuclei", "masses")
 CLOSED = "one outline"
 DRAWN_SEED = 1000  # the training drew with 0 and 1
@@ -55,16 +65,34 @@ Method = Callable[[Scene, list[Prompt]], list[Rings]]
 
 
 def levelset(file: Path | None, steps: int | None = None) -> Method:
+    """The rings of a level-set network in a file."""
+    return evolved(load_levelset_starter(file)[0], steps)
+
+
+def evolved(network: LevelSetNet, steps: int | None = None) -> Method:
     """The level-set network's rings."""
-    network, _ = load_levelset_starter(file)
 
     def method(scene: Scene, prompts: list[Prompt]) -> list[Rings]:
         found = evolve_levelset_prompts(network, scene.image, prompts, steps=steps)
-        done = [
-            levelset_done(prompt, found, index, vertices=32, seconds=0.0)
-            for index, prompt in enumerate(prompts)
-        ]
-        return [each.rings or (each.contours[-1],) for each in done]
+        return rings_of(prompts, found)
+
+    return method
+
+
+def rings_of(prompts: list[Prompt], found: LevelSetEvolution) -> list[Rings]:
+    """Of each object, as the Contours page has them."""
+    done = [
+        levelset_done(prompt, found, index, vertices=32, seconds=0.0) for index, prompt in enumerate(prompts)
+    ]
+    return [each.rings or (each.contours[-1],) for each in done]
+
+
+def unet(file: Path) -> Method:
+    """Where the U-Net's logits cross 0, with the same prompts and the same way to the rings."""
+    network = load_unet(file)
+
+    def method(scene: Scene, prompts: list[Prompt]) -> list[Rings]:
+        return rings_of(prompts, seen_by(network, scene.image, prompts))
 
     return method
 
@@ -132,6 +160,8 @@ def methods_of(arguments: argparse.Namespace) -> dict[str, Method]:
         "polygon": polygon(arguments.polygon),
         "classical": classical,
     }
+    if arguments.unet is not None:
+        every["U-Net"] = unet(arguments.unet)
     return {label: method for label, method in every.items() if label in arguments.methods}
 
 
@@ -175,6 +205,26 @@ def on_steps(arguments: argparse.Namespace) -> None:
             told(name, f"T = {steps}", [measured(found, levelset(arguments.network, steps), 0)])
 
 
+def on_finetune(arguments: argparse.Namespace) -> None:
+    """What the masks, or the points and sizes alone, of a set's train part add."""
+    weights = {f"{name}_weight": getattr(arguments, f"{name}_weight") for name in WEIGHTS}
+    for name in arguments.sets:
+        train = close_ups_of(scenes(arguments.data, name, validation=False))
+        held = scenes(arguments.data, name, validation=True)
+        tables: dict[str, list[NDArray[np.float64]]] = {}
+        for seed in arguments.seeds:
+            config = LevelSetConfig(steps=arguments.steps, seed=seed, device="cpu", **weights)
+            for label, items in (("as it is", []), ("masks", train), ("weak", without_masks(train))):
+                if label not in arguments.methods:
+                    continue
+                network = load_levelset_starter(arguments.network)[0]
+                if items:
+                    print(f"{name} {label} seed {seed}: {fine_tuned(network, items, config)}", flush=True)
+                tables.setdefault(label, []).append(measured(held, evolved(network), seed))
+        for label, found in tables.items():
+            told(name, label, found)
+
+
 def latency(_arguments: argparse.Namespace) -> None:
     """From four points to the outline in one 512 x 512 image of a project, and for a queue of 100."""
     rng = np.random.default_rng(0)
@@ -214,16 +264,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    tasks = {"sets": on_sets, "drawn": on_drawn, "steps": on_steps, "latency": latency}
+    tasks = {
+        "sets": on_sets,
+        "drawn": on_drawn,
+        "steps": on_steps,
+        "finetune": on_finetune,
+        "latency": latency,
+    }
     parser.add_argument("what", choices=tasks)
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--network", type=Path, help="a level-set network; else the one that ships")
     parser.add_argument("--polygon", type=Path, help="a polygon network; else the one that ships")
+    parser.add_argument("--unet", type=Path, help="a file of closeup_unet.py; without it there is no U-Net")
     parser.add_argument("--sets", nargs="*", default=list(SETS))
-    parser.add_argument("--methods", nargs="*", default=["level set", "its start", "polygon", "classical"])
+    parser.add_argument(
+        "--methods", nargs="*", default=["level set", "its start", "polygon", "classical", "U-Net"]
+    )
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--most", type=int, default=0, help="objects a set for the classical contour, 0: all")
+    parser.add_argument("--steps", type=int, default=250, help="of a fine-tuning")
+    for name in WEIGHTS:
+        default = getattr(LevelSetConfig(), f"{name}_weight")
+        parser.add_argument(f"--{name}-weight", type=float, default=default)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
