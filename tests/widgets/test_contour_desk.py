@@ -7,6 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from contour_engine import STEPS, FakeEngine
+from held_jobs import Launch
 
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.engine.events import ContourStep
@@ -18,42 +19,6 @@ from napari_segsize.widgets.controller import Controller
 
 FOUR = ((4, 10), (12, 4), (20, 12), (10, 20))
 OTHER = ((22, 24), (26, 20), (30, 25), (27, 30))
-
-
-class Launch:
-    """Drains at once, or only when told to; a queue that waits for more is taken to have ended."""
-
-    def __init__(self):
-        self.hold, self.held = False, []
-
-    def __call__(self, events, on_event, on_end):
-        job = Job(events, on_event, on_end)
-        if self.hold:
-            self.held.append(job)
-        else:
-            job.finish()
-        return job
-
-
-class Job:
-    def __init__(self, events, on_event, on_end):
-        self.events, self.on_event, self.on_end = events, on_event, on_end
-        self.stopped = False
-
-    def stop(self):
-        self.stopped = True
-
-    def finish(self):
-        error = None
-        try:
-            for event in self.events:
-                self.on_event(event)
-                if self.stopped:
-                    break
-            self.events.close()
-        except Exception as raised:
-            error = raised
-        self.on_end(error)
 
 
 @pytest.fixture

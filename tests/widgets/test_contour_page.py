@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("napari")
 from contour_engine import FakeEngine
+from held_jobs import Launch
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel
 
@@ -26,33 +27,6 @@ from napari_segsize.widgets.shelf import role_of
 LEFT = Qt.MouseButton.LeftButton
 FOUR = ((4, 10), (12, 4), (20, 12), (10, 20))
 OTHER = ((22, 28), (26, 22), (34, 30), (28, 38))
-
-
-class Done:
-    """A launch that drains at once, or when it is told to."""
-
-    hold = False
-
-    def __init__(self):
-        self.held = []
-
-    def __call__(self, events, on_event, on_end):
-        job = Job(events, on_event, on_end)
-        (self.held.append if self.hold else Job.finish)(job)
-        return job
-
-
-class Job:
-    def __init__(self, events, on_event, on_end):
-        self.events, self.on_event, self.on_end, self.stopped = events, on_event, on_end, False
-
-    def stop(self):
-        self.stopped = True
-
-    def finish(self):
-        for event in self.events:
-            self.on_event(event)
-        self.on_end(None)
 
 
 @pytest.fixture
@@ -75,8 +49,8 @@ def folder(tmp_path, rng):
 
 @pytest.fixture
 def page(make_napari_viewer, qtbot, engine, folder):
-    launch = Done()
-    controller, layers = Controller(Done(), beside=launch, linger=0.0), SegsizeLayers(make_napari_viewer())
+    launch = Launch()
+    controller, layers = Controller(Launch(), beside=launch, linger=0.0), SegsizeLayers(make_napari_viewer())
     page = ContourPage(controller, layers)
     qtbot.addWidget(page)
     page.controller, page.layers, page.launch = controller, layers, launch

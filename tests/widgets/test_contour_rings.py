@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from contour_engine import FakeEngine
+from held_jobs import Launch
 
 from napari_segsize.project import Project
 from napari_segsize.project.outlines import mask_of
@@ -16,18 +17,6 @@ from napari_segsize.widgets.controller import Controller
 
 OUTER = np.array([(4, 4), (4, 20), (20, 20), (20, 4), (12, 3)], np.float32)
 HOLE = np.array([(9, 9), (9, 14), (14, 12)], np.float32)
-
-
-class Job:
-    def stop(self):
-        pass
-
-
-def at_once(events, on_event, on_end):
-    for event in events:
-        on_event(event)
-    on_end(None)
-    return Job()
 
 
 def board(controller):
@@ -57,7 +46,7 @@ def controller(monkeypatch, tmp_path, rng):
     monkeypatch.setattr(contour_runs, "evolving", levelset)
     with Project.create(tmp_path / "p") as project:
         project.add_array("a", rng.integers(0, 255, (64, 64), dtype=np.uint8))
-    made = Controller(at_once, beside=at_once, linger=0.0)
+    made = Controller(Launch(), beside=Launch(), linger=0.0)
     assert made.open_project(tmp_path / "p")
     yield made
     made.dispose()
