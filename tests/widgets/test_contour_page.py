@@ -717,7 +717,7 @@ def test_a_stopped_fine_tuning_can_go_on_after_the_project_is_opened_again(page,
         yield runs.Ready(device="CPU", resumable_contours=None if asked else left)
 
     monkeypatch.setattr(contour_runs, "finetuning", finetuning)
-    monkeypatch.setattr(runs, "warming", lambda threads: iter([runs.Ready(device="CPU")]))
+    monkeypatch.setattr(runs, "warming", lambda threads: (each for each in [runs.Ready(device="CPU")]))
     monkeypatch.setattr(runs, "looking", looking)
     page.controller.warm_up()
     page.controller.open_project(page.controller.state.folder)
@@ -748,7 +748,7 @@ def test_the_network_of_the_chosen_engine_is_taught_and_its_own_stopped_run_goes
         )
 
     monkeypatch.setattr(contour_runs, "finetuning", finetuning)
-    monkeypatch.setattr(runs, "warming", lambda threads: iter([runs.Ready(device="CPU")]))
+    monkeypatch.setattr(runs, "warming", lambda threads: (each for each in [runs.Ready(device="CPU")]))
     monkeypatch.setattr(runs, "looking", looking)
     page.controller.warm_up()
     page.controller.open_project(page.controller.state.folder)
