@@ -36,7 +36,8 @@ def finetune_words(state: State) -> tuple[str, str]:
     if state.job == "stopping":
         text = "Stopping…"
     elif state.busy:
-        text = f"Stop (step {state.step} of {state.steps})" if state.stage in OUTLINES else "Busy: stop it"
+        far = f"Stop (step {state.step} of {state.steps})" if state.steps else "Stop"  # while images are read
+        text = far if state.stage in OUTLINES else "Busy: stop it"
     elif left is not None:
         what = " level sets" if teaches_levelset(state) else ""
         text = f"Resume fine-tuning{what} from step {left.step}"
