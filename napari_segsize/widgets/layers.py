@@ -212,6 +212,14 @@ class SegsizeLayers:
         self._preview = (plane, probabilities)
         self._drawing.ask()
 
+    def expect_preview(self) -> None:
+        """Have an empty layer for the predictions to come, if there is none."""
+        base, record, plane = self._pictures.base, self._pictures.record, self._plane
+        if base is None or record is None or plane is None:
+            return
+        if not self._overlays.has_prediction:
+            self._overlays.show_prediction(base, plane.slice, np.zeros(record.shape, np.float32))
+
     def remove_preview(self) -> None:
         """Take the prediction away."""
         self._preview = None

@@ -23,7 +23,7 @@ from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
 from napari_segsize.widgets.reach import reachable
 from napari_segsize.widgets.refine_page import RefinePage
-from napari_segsize.widgets.state import TRAINING, State
+from napari_segsize.widgets.state import PIXELS, TRAINING, State
 from napari_segsize.widgets.train_page import TrainPage, duration
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class SegsizeWidget(QWidget):
             self.project_page, self.annotate_page, self.contour_page, self.refine_page, self.train_page,
             self.inspect_page,
         )  # fmt: skip
-        self._drawn = State()
+        self._drawn, self._expecting = State(), False
         self._activity = Activity()
         self.tabs, self.status = QTabWidget(), QLabel()
         self._build()
@@ -94,10 +94,20 @@ class SegsizeWidget(QWidget):
 
     # --- drawing, at most ten times a second
 
-    def _on_state_changed(self, _state: State) -> None:
+    def _on_state_changed(self, state: State) -> None:
+        self._expect_preview(state)
         if not self._clock.isActive():
             waited = self._since.elapsed() if self._since.isValid() else REDRAW_MS
             self._clock.start(max(0, REDRAW_MS - waited))
+
+    def _expect_preview(self, state: State) -> None:
+        """Make the layer of previews while nothing else goes on: no other pause of a training is as long."""
+        training = state.busy and state.stage in PIXELS
+        if training and not self._expecting and self.train_page.wants_preview:
+            self.layers.expect_preview()
+        elif self._expecting and not training and state.preview is None:
+            self.layers.remove_preview()
+        self._expecting = training
 
     def _on_tab_changed(self, _index: int) -> None:
         self._on_state_changed(self.controller.state)

@@ -59,6 +59,11 @@ class Overlays:
         )
         self._shelf.put("prediction", layer)
 
+    @property
+    def has_prediction(self) -> bool:
+        """Whether there is a layer of a prediction."""
+        return self._shelf.get("prediction") is not None
+
     def remove_prediction(self) -> None:
         """Take the prediction away."""
         self._shelf.remove("prediction")

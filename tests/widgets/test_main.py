@@ -380,6 +380,29 @@ def test_what_was_segmented_is_shown_whatever_training_shows(opened, qtbot, monk
     qtbot.waitUntil(lambda: "1 label images" in opened.status.text())
 
 
+def test_the_layer_of_previews_is_there_before_the_work_begins(opened, viewer, qtbot, monkeypatch):
+    there = []
+
+    def failing(*_args, **_options):
+        there.append("Prediction" in viewer.layers)
+        raise SegsizeError("No masks at all.")
+        yield
+
+    monkeypatch.setattr(runs, "training", failing)
+    opened.train_page.button.click()
+    ended(qtbot, opened)
+    assert there == [True]
+    qtbot.waitUntil(lambda: "Prediction" not in viewer.layers)  # nothing was predicted
+
+
+def test_without_previews_no_layer_is_made_for_them(opened, viewer, training, qtbot):
+    opened.train_page._preview.setChecked(False)
+    begin(qtbot, opened)
+    assert "Prediction" not in viewer.layers
+    opened.controller.stop()
+    ended(qtbot, opened)
+
+
 def test_layers_deleted_while_training(opened, viewer, training, qtbot):
     begin(qtbot, opened)
     qtbot.waitUntil(lambda: opened.layers.preview is not None)
