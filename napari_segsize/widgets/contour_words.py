@@ -76,8 +76,10 @@ def stopped_finetuning(state: State) -> Resume | None:
 def verdict(state: State) -> str:
     """Say what came of the last fine-tuning, and what the next contours are made with."""
     ended = state.ended
-    if ended is None or ended.stage not in OUTLINES or state.busy:
+    if state.busy:
         return ""
+    if ended is None or ended.stage not in OUTLINES:
+        return _left_of_the_other(state)
     if ended.message:
         return ended.message
     network = "level-set network" if ended.stage == "levelset" else "network"
@@ -86,3 +88,15 @@ def verdict(state: State) -> str:
         before, after = rows[0].iou, rows[1].iou
         return f"The {network} has learned your objects: IoU {before:.3f} before, {after:.3f} now (held out)."
     return f"The {network} has learned your objects; the next contours are made with it."
+
+
+def _left_of_the_other(state: State) -> str:
+    """Say where a stopped fine-tuning goes on, if it is of a network whose engine is not chosen."""
+    other, engine = (
+        (state.resumable_contours, "network")
+        if teaches_levelset(state)
+        else (state.resumable_levelsets, "levelset")
+    )
+    if other is None:
+        return ""
+    return f"A fine-tuning for the engine {engine} stopped at step {other.step}: choose it to resume (More)."

@@ -43,6 +43,14 @@ def test_the_button_stops_what_outlines_and_resumes_what_is_chosen():
     assert finetune_words(of("levelset", job="stopping", stage="levelset"))[0] == "Stopping…"
 
 
+def test_a_stopped_fine_tuning_of_the_other_network_is_mentioned():
+    levelset, polygon = (Resume(stage=stage, step=4, steps=9) for stage in ("levelset", "contour"))
+    assert "engine levelset stopped at step 4" in verdict(of("snake", resumable_levelsets=levelset))
+    assert "engine network stopped at step 4" in verdict(of("levelset", resumable_contours=polygon))
+    assert verdict(of("levelset", resumable_levelsets=levelset)) == ""
+    assert verdict(of("network", resumable_levelsets=levelset, job="running", stage="edges")) == ""
+
+
 @pytest.mark.parametrize(
     ("stage", "begins"), [("contour", "The network has"), ("levelset", "The level-set network has")]
 )
