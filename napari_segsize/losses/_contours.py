@@ -7,6 +7,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
+from napari_segsize.losses._masks import check_device, check_range
 from napari_segsize.losses._reduce import Reduction
 from napari_segsize.ops.polygon import polygon_mask
 
@@ -18,6 +19,19 @@ def check_contours(contours: Tensor) -> None:
             "contours: expected (N, K, 2) or (T, N, K, 2) with at least 3 vertices, "
             f"got {tuple(contours.shape)}."
         )
+    if not contours.is_floating_point():
+        raise ValueError(f"contours: expected floats, got {contours.dtype}. Convert it: `contours.float()`.")
+
+
+def check_object_masks(target: Tensor, contours: Tensor) -> None:
+    """Raise a `ValueError` unless `target` is a mask ``(N, 1, H, W)`` for each of the contours."""
+    if target.ndim != 4 or target.shape[:2] != (contours.shape[-3], 1):
+        raise ValueError(
+            f"target: expected ({contours.shape[-3]}, 1, H, W) for contours {tuple(contours.shape)}, "
+            f"got {tuple(target.shape)}."
+        )
+    check_device("target", target, contours, "contours")
+    check_range(target)
 
 
 def rendered(contours: Tensor, shape: tuple[int, int], masks: Tensor | None = None) -> Tensor:

@@ -12,6 +12,8 @@ from napari_segsize.losses._reduce import Reduction, reduce_planes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+_ROUNDING = 1e-3  # shares of covered pixels may exceed 1 by their rounding
+
 
 def read_masks(
     logits: Tensor, target: Tensor, *, axes: Sequence[int] = (1, 2, 3)
@@ -64,7 +66,7 @@ def read_pair(logits: Tensor, target: Tensor, *, axes: Sequence[int] = (1, 2, 3)
         )
     if target.is_complex():
         raise ValueError(f"target: expected a boolean, integer or float mask, got {target.dtype}.")
-    _check_range(target)
+    check_range(target)
     return exact, target.to(exact.dtype)
 
 
@@ -93,22 +95,38 @@ def read_logits(logits: Tensor, *, axes: Sequence[int] = (1, 2, 3)) -> Tensor:
     """Logits as float32, float64 if they are; a `ValueError` if they are no ``(N, C, *spatial)`` floats."""
     if logits.ndim - 2 not in axes or not logits.is_floating_point():
         wanted = " or ".join(map(str, axes))
+        hint = " Cut volumes into planes." if logits.ndim == 5 and logits.is_floating_point() else ""
         raise ValueError(
             f"logits: expected (N, C, *spatial) floats with {wanted} spatial axes, "
-            f"got {tuple(logits.shape)} of {logits.dtype}."
+            f"got {tuple(logits.shape)} of {logits.dtype}.{hint}"
         )
     if 0 in logits.shape[2:]:
         raise ValueError(f"logits: expected at least one pixel along every axis, got {tuple(logits.shape)}.")
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def check_device(name: str, other: Tensor, logits: Tensor) -> None:
+def check_device(name: str, other: Tensor, logits: Tensor, beside: str = "logits") -> None:
     """Raise a `ValueError` unless `other` is on the device of `logits`."""
     if other.device != logits.device:
         raise ValueError(
-            f"{name}: expected on {logits.device} as logits, got {other.device}. "
-            f"Move it there: `{name}.to(logits.device)`."
+            f"{name}: expected on {logits.device} as {beside}, got {other.device}. "
+            f"Move it there: `{name}.to({beside}.device)`."
         )
+
+
+def check_numbers(name: str, other: Tensor, logits: Tensor, beside: str = "logits", *, least: float) -> None:
+    """Raise a `ValueError` unless `other` is on the device of `logits` and, there being time, fits.
+
+    In memory of the processor its numbers are looked at: finite, at least `least`, or NaN where unknown. On a
+    GPU that would be a wait.
+    """
+    check_device(name, other, logits, beside)
+    if other.device.type != "cpu" or not other.is_floating_point():
+        return
+    wrong = other.isinf() | (other < least)
+    if wrong.any():
+        lowest = "finite numbers" if least == -torch.inf else f"{least:g} or more"
+        raise ValueError(f"{name}: expected {lowest}, or NaN where unknown, got {other[wrong][0]:g}.")
 
 
 def check_spacing(spacing: Sequence[float] | None, logits: Tensor) -> tuple[float, ...]:
@@ -120,7 +138,7 @@ def check_spacing(spacing: Sequence[float] | None, logits: Tensor) -> tuple[floa
     return sides
 
 
-def _check_range(target: Tensor) -> None:
+def check_range(target: Tensor) -> None:
     """Raise a `ValueError` where a mask in memory of the processor holds something else than 0..1."""
     if target.dtype == torch.bool or target.device.type != "cpu" or not target.numel():
         return
@@ -128,7 +146,7 @@ def _check_range(target: Tensor) -> None:
     if low != low:  # unlabelled planes hide the others
         numbers = target[~target.isnan()]
         low, high = (float(each) for each in numbers.aminmax()) if numbers.numel() else (0.0, 1.0)
-    if low < 0 or high > 1:
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
         raise ValueError(
             f"target: expected a mask with values from 0 to 1, got {low:g} to {high:g}. "
             "Of labels or of 0 and 255, take `target > 0`, or `labels == number` for each class."

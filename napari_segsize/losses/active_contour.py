@@ -101,8 +101,8 @@ def chan_vese_loss(
     logits : (N, C, *spatial) float Tensor
         Before the sigmoid; any number of spatial axes.
     image : (N, K, *spatial) Tensor
-        The image itself, K channels whose terms are averaged. An image with NaN has no term. Brightness and
-        contrast do not matter.
+        The image itself, K channels whose terms are averaged. An image with a pixel that is not finite has
+        no term. Brightness and contrast do not matter.
     length : float
         Weight of the outline, usually 0.01 to 1. More makes it smoother and drops small parts.
     inside, outside : float
@@ -141,8 +141,10 @@ def chan_vese_loss(
         raise ValueError(
             f"image: expected ({len(logits)}, channels, {sides}) as logits, got {tuple(image.shape)}."
         )
-    known = ~image.isnan().flatten(1).any(-1)
-    pixels = image.to(exact.dtype).nan_to_num(nan=0.0).flatten(2)[:, None]  # (N, 1, K, V)
+    known = image.isfinite().flatten(1).all(-1)
+    pixels = (
+        image.to(exact.dtype).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).flatten(2)[:, None]
+    )  # (N, 1, K, V)
     probs = exact.sigmoid()
     flat = probs.flatten(2)[:, :, None]  # (N, C, 1, V)
     with torch.no_grad():

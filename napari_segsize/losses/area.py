@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_segsize.losses._masks import check_device, read_logits
 from napari_segsize.losses._reduce import Reduction, check_domain, check_per_plane, reduce_planes
 
 
@@ -50,7 +51,8 @@ def area_bounds_loss(
     """
     check_per_plane("bounds", bounds, logits, 2)
     check_domain(mask, logits)
-    probs = (logits if logits.dtype == torch.float64 else logits.float()).sigmoid()
+    probs = read_logits(logits).sigmoid()
+    _check_order(bounds, logits)
     if mask is not None:
         probs = torch.where(mask, probs, 0)
     area = probs.flatten(2).sum(-1)  # (N, C)
@@ -59,6 +61,20 @@ def area_bounds_loss(
     low, high = bounds.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf).unbind(-1)
     square = (low - area).relu() ** 2 + (area - high).relu() ** 2
     return reduce_planes(square / logits[0, 0].numel(), known, reduction)
+
+
+def _check_order(bounds: Tensor, logits: Tensor) -> None:
+    """Raise a `ValueError` for bounds on another device, or, on a processor, with nothing between them."""
+    check_device("bounds", bounds, logits)
+    if bounds.device.type != "cpu":
+        return
+    low, high = bounds.double().unbind(-1)
+    wrong = (low > high) | (low == torch.inf) | (high < 0)
+    if wrong.any():
+        raise ValueError(
+            "bounds: expected the least and the most pixels, a positive area between them, "
+            f"got {low[wrong][0]:g} and {high[wrong][0]:g}."
+        )
 
 
 def area_bounds(area: Tensor, *, tolerance: float = 0.1) -> Tensor:

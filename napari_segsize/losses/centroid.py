@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from napari_segsize.losses._masks import check_numbers, read_logits
 from napari_segsize.losses._reduce import Reduction, check_domain, check_per_plane, reduce_planes
 from napari_segsize.ops.centroid import centroid
 
@@ -56,7 +57,8 @@ def centroid_loss(
     check_domain(mask, logits)
     if not sharpness > 0:
         raise ValueError(f"sharpness: expected more than 0, got {sharpness}.")
-    exact = logits if logits.dtype == torch.float64 else logits.float()
+    exact = read_logits(logits)
+    check_numbers("target", target, logits, least=-torch.inf)
     log_weights = sharpness * nn.functional.logsigmoid(exact)
     if mask is not None:
         log_weights = log_weights.masked_fill(~mask, -torch.inf)

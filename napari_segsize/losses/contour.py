@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from napari_segsize.losses._contours import check_contours, reduce_objects, rendered
+from napari_segsize.losses._contours import check_contours, check_object_masks, reduce_objects, rendered
 from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.contour_points import ExtremePointsLoss, extreme_points_loss
 from napari_segsize.losses.contour_size import ContourSizeLoss, contour_size_loss
@@ -79,11 +79,7 @@ def contour_segmentation_loss(
        ICLR 2020.
     """
     check_contours(contours)
-    if target.ndim != 4 or target.shape[:2] != (contours.shape[-3], 1):
-        raise ValueError(
-            f"target: expected ({contours.shape[-3]}, 1, H, W) for contours {tuple(contours.shape)}, "
-            f"got {tuple(target.shape)}."
-        )
+    check_object_masks(target, contours)
     masks = rendered(contours, (target.shape[2], target.shape[3]), masks)
     target = target.to(masks)
     known = ~target.isnan().flatten(1).any(1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_segsize.losses._contours import check_contours, reduce_objects
+from napari_segsize.losses._contours import check_contours, check_object_masks, reduce_objects
 from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.signed_distance import signed_distance
@@ -44,11 +44,7 @@ def contour_distance_loss(contours: Tensor, target: Tensor, *, reduction: Reduct
     `contour_segmentation_loss`.
     """
     check_contours(contours)
-    if target.ndim != 4 or target.shape[:2] != (contours.shape[-3], 1):
-        raise ValueError(
-            f"target: expected ({contours.shape[-3]}, 1, H, W) for contours {tuple(contours.shape)}, "
-            f"got {tuple(target.shape)}."
-        )
+    check_object_masks(target, contours)
     mask = target > 0.5
     known = ~target.isnan().flatten(1).any(1) & mask.flatten(1).any(1) & ~mask.flatten(1).all(1)
     distance = signed_distance(mask).to(contours)
@@ -57,6 +53,7 @@ def contour_distance_loss(contours: Tensor, target: Tensor, *, reduction: Reduct
     place = ((2 * every + 1) / sides - 1).flip(-1)  # (T, N, K, 2)
     place = place.transpose(0, 1)  # (N, T, K, 2): iterations are the rows of the grid
     away = functional.grid_sample(distance, place, padding_mode="border", align_corners=False)[:, 0]
+    away = away + 0 * place.sum(-1)  # looking up forgets that a vertex is not a number
     away = torch.where(known[:, None, None], away, 0.0)
     value = (away / sides.amax()).square().mean(-1).T  # (T, N)
     return reduce_objects(value if contours.ndim == 4 else value[0], known, reduction)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_segsize.losses._contours import check_contours, reduce_objects
+from napari_segsize.losses._masks import check_numbers
 from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.points import outset
@@ -57,6 +58,7 @@ def extreme_points_loss(
             f"points: expected {(contours.shape[-3], 4, 2)} for contours {tuple(contours.shape)}, "
             f"got {tuple(points.shape)}."
         )
+    check_numbers("points", points, contours, "contours", least=-torch.inf)
     points = points.to(contours)
     outward = points.new_tensor([[-1, 0], [0, -1], [1, 0], [0, 1]])
     half = torch.as_tensor(pixel, device=points.device, dtype=points.dtype) / 2

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_segsize.losses._contours import check_contours, reduce_objects, rendered
+from napari_segsize.losses._masks import check_numbers
 from napari_segsize.losses._reduce import Reduction
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.centroid import centroid
@@ -76,6 +77,7 @@ def contour_size_loss(
             f"size: expected {(contours.shape[-3], 1)} for contours {tuple(contours.shape)}, "
             f"got {tuple(size.shape)}."
         )
+    check_numbers("size", size, contours, "contours", least=0)
     if not temperature > 0:
         raise ValueError(f"temperature: expected more than 0, got {temperature}.")
     masks = rendered(contours, shape, masks)

@@ -13,13 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_segsize.losses._masks import check_device, read_masks
+from napari_segsize.losses._edges import angle_cost, nms_cost, spoiled, true_directions, true_edges
+from napari_segsize.losses._masks import read_masks
 from napari_segsize.losses._reduce import Reduction, reduce_planes
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.distance import Border
-from napari_segsize.ops.thinning import edge_map, mask_directions, outline_map, ridge_directions, sample_along
-
-_FLAT = 1e-12  # a map that bends less has no direction
 
 
 def edge_bce_loss(
@@ -70,7 +68,7 @@ def edge_bce_loss(
        annotations", CVPR, 2019; the weights: Xie and Tu, "Holistically-nested edge detection", ICCV, 2015.
     """
     exact, mask, known = read_masks(logits, target, axes=(2,))
-    near = _edges(edges, mask, radius, border)
+    near = true_edges(edges, mask, radius, border)
     if beta is None:
         weight = 1 - near.flatten(2).to(exact).mean(-1)[..., None, None]  # (N, C, 1, 1)
     elif 0 <= beta <= 1:
@@ -138,9 +136,9 @@ def nms_loss(
     if not 0 < tau < math.inf:
         raise ValueError(f"tau: expected more than 0, got {tau}.")
     exact, mask, known = read_masks(logits, target, axes=(2,))
-    near = _edges(edges, mask, None, border)
-    cost = nms_cost(exact.sigmoid(), _directions(directions, mask), reach, tau)
-    values = torch.where(near, cost, 0).flatten(2).mean(-1)
+    near = true_edges(edges, mask, None, border)
+    cost = nms_cost(exact.sigmoid(), true_directions(directions, mask), reach, tau)
+    values = torch.where(near, cost, 0).flatten(2).mean(-1) + spoiled(exact)
     return reduce_planes(values, known, reduction)
 
 
@@ -189,56 +187,10 @@ def direction_loss(
     .. [1] Acuna, Kar and Fidler, CVPR, 2019, eq. 8.
     """
     exact, mask, known = read_masks(logits, target, axes=(2,))
-    near = _edges(edges, mask, None, border)
-    cost = angle_cost(exact.sigmoid(), _directions(directions, mask), smoothing, squared=squared)
-    values = torch.where(near, cost, 0).flatten(2).mean(-1)
+    near = true_edges(edges, mask, None, border)
+    cost = angle_cost(exact.sigmoid(), true_directions(directions, mask), smoothing, squared=squared)
+    values = torch.where(near, cost, 0).flatten(2).mean(-1) + spoiled(exact)
     return reduce_planes(values, known, reduction)
-
-
-def nms_cost(probs: Tensor, directions: Tensor, reach: int, tau: float) -> Tensor:
-    """Minus the logarithm of a pixel's share among those on its normal; (N, C, H, W), at every pixel."""
-    angles = torch.atan2(directions[:, :, 1], directions[:, :, 0]) / 2
-    places = [float(step) for step in range(-reach, reach + 1)]
-    along = sample_along(probs, angles, places)  # (N, C, T, H, W)
-    return -functional.log_softmax(along / tau, dim=2)[:, :, reach]
-
-
-def angle_cost(probs: Tensor, directions: Tensor, smoothing: int, *, squared: bool) -> Tensor:
-    """Angle between the normals of a map and the true ones, 0 where one is missing; (N, C, H, W)."""
-    cosine, sine = ridge_directions(probs, smoothing=smoothing).unbind(2)
-    true_cosine, true_sine = directions.to(probs).unbind(2)
-    seen = (cosine**2 + sine**2 > _FLAT**2) & (true_cosine**2 + true_sine**2 > 0.25)
-    cosine, sine = torch.where(seen, cosine, 1), torch.where(seen, sine, 0)
-    along = cosine * true_cosine + sine * true_sine
-    across = sine * true_cosine - cosine * true_sine
-    angle = torch.atan2(across.abs(), torch.where(seen, along, 1)) / 2
-    return torch.where(seen, angle**2 if squared else angle, 0)
-
-
-def _edges(edges: Tensor | None, mask: Tensor, radius: float | None, border: Border) -> Tensor:
-    """The given edges; else a band of that radius, or the outline without one."""
-    if edges is None:
-        inside = mask > 0.5
-        return (
-            outline_map(inside, border=border) if radius is None else edge_map(inside, radius, border=border)
-        )
-    check_device("edges", edges, mask)
-    if edges.shape != mask.shape or edges.dtype != torch.bool:
-        raise ValueError(
-            f"edges: expected a boolean {tuple(mask.shape)} as logits, got {tuple(edges.shape)} of "
-            f"{edges.dtype}."
-        )
-    return edges
-
-
-def _directions(directions: Tensor | None, mask: Tensor) -> Tensor:
-    if directions is None:
-        return mask_directions(mask > 0.5)
-    check_device("directions", directions, mask)
-    expected = (*mask.shape[:2], 2, *mask.shape[2:])
-    if directions.shape != expected:
-        raise ValueError(f"directions: expected {expected}, got {tuple(directions.shape)}.")
-    return directions
 
 
 class EdgeBceLoss(nn.Module):

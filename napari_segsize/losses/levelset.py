@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from napari_segsize.losses._masks import check_device, read_masks
+from napari_segsize.losses._masks import check_device, check_range, read_masks
 from napari_segsize.losses._reduce import Reduction, reduce_planes
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.levelset import gradient, heaviside
@@ -139,7 +139,8 @@ def motion_direction_loss(motion: Tensor, target: Tensor, *, reduction: Reductio
         )
     if tuple(target.shape) != expected:
         raise ValueError(f"target: expected {expected} of this motion, got {tuple(target.shape)}.")
-    check_device("target", target, motion)
+    check_device("target", target, motion, "motion")
+    check_range(target)
     exact = motion if motion.dtype == torch.float64 else motion.float()
     wanted = motion_target(target).to(exact)
     unit = exact / (exact.square().sum(1, keepdim=True) + 1e-12).sqrt()

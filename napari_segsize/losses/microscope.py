@@ -239,7 +239,7 @@ def _wanted(info: LossInfo, target: ArrayLike | None, logits: Tensor) -> list[Te
 def _check_said(need: str, given: Tensor, dims: int) -> None:
     """Raise a `ValueError` unless `given` has the shape of what is known instead of a mask."""
     place = "(y, x)" if dims == 2 else "(z, y, x)"
-    shapes, words = {
+    known: dict[str, tuple[list[tuple[int, ...]], str]] = {
         "size": ([()], "the size of the object, one number in pixels"),
         "centre": ([(dims,)], f"the centre of the object, {dims} numbers {place} in pixels"),
         "area": ([(2,)], "bounds of the area, 2 numbers, the least and the most pixels"),
@@ -248,7 +248,8 @@ def _check_said(need: str, given: Tensor, dims: int) -> None:
             [(4,), (4, 2)],
             "the box of the object, 4 numbers (top, left, bottom, right) in pixels, or its extreme points",
         ),
-    }[need]
+    }
+    shapes, words = known[need]
     if tuple(given.shape) not in shapes:
         got = "one number" if given.ndim == 0 else f"{' x '.join(map(str, given.shape))} numbers"
         raise ValueError(f"target: this loss learns from {words}; got {got}.")

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from napari_segsize.losses._edges import angle_cost, nms_cost
 from napari_segsize.losses.active_contour import outline_length
 from napari_segsize.losses.boundary import boundary_map
-from napari_segsize.losses.edges import angle_cost, nms_cost
 from napari_segsize.losses.hausdorff import outline_distance
 from napari_segsize.losses.hausdorff_convolution import above_half
 from napari_segsize.losses.hausdorff_erosion import residues

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_segsize.losses._masks import check_numbers
 from napari_segsize.losses._reduce import Reduction, check_domain, reduce_planes
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.points import extents_of
@@ -73,6 +74,7 @@ def projection_loss(
         raise ValueError(f"reach: expected 0 or more, got {reach}.")
     exact = logits if logits.dtype == torch.float64 else logits.float()
     own = torch.ones_like(exact, dtype=torch.bool) if mask is None else mask
+    check_numbers("points", points, logits, least=-torch.inf)
     points = points.to(exact)
     extents = points if points.ndim == 3 else extents_of(points)
     value = _lines(exact, own, extents) + _lines(exact.mT, own.mT, extents[..., [1, 0, 3, 2]])

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from napari_segsize.losses._masks import check_numbers
 from napari_segsize.losses._reduce import Reduction, check_domain, check_per_plane, reduce_planes
 from napari_segsize.ops.size import object_size, size_and_flips
 
@@ -91,7 +92,8 @@ def size_loss(
     if noise is not None and noise.shape != (samples, *logits.shape):
         raise ValueError(f"noise: expected {(samples, *logits.shape)}, got {tuple(noise.shape)}.")
     check_domain(mask, logits)
-    size = size.to(device=logits.device, dtype=_real(logits))
+    check_numbers("size", size, logits, least=0)
+    size = size.to(_real(logits))
     listens = torch.is_grad_enabled() and logits.requires_grad
     args = (size, samples, temperature, generator, noise, mask, border, listens)
     values = cast("Tensor", _SizeEstimator.apply(logits, *args))  # type: ignore[no-untyped-call]

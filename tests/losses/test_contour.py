@@ -114,6 +114,12 @@ def test_balloon_is_the_share_outside_and_lets_contours_grow():
 # curvature
 
 
+def test_balloon_gradient():
+    contours = ring(4.3, 9)
+    contours = (contours + 0.1 * torch.randn_like(contours)).double().requires_grad_()
+    assert gradcheck(lambda each: balloon_loss(each, (24, 24)), contours)
+
+
 @pytest.mark.parametrize(("count", "value"), [(4, 0.5), (8, 0.146), (16, 0.038), (32, 0.0096)])
 def test_curvature_of_the_papers_rings(count, value):
     """Radius 0.25 in coordinates from -1 to 1, in an image of any size."""

@@ -131,6 +131,29 @@ def test_descending_turns_an_edge():
     assert direction_loss(logits, mask).item() < 0.5 * before
 
 
+def test_a_longer_reach_hears_rivals_farther_away():
+    mask = torch.zeros(1, 1, 24, 24, dtype=torch.bool)
+    mask[..., 12:, :] = True  # its outermost pixels are row 12
+    logits = torch.full((1, 1, 24, 24), -6.0)
+    logits[..., 12, :] = 6.0
+    rival = logits.clone()
+    rival[..., 9, :] = 6.0  # 3 px off
+    for reach, hears in ((2, False), (3, True)):
+        more = nms_loss(rival, mask, reach=reach) - nms_loss(logits, mask, reach=reach)
+        assert (more > 1e-3).item() == hears
+
+
+def test_more_smoothing_hears_less_of_noise():
+    mask = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
+    mask[..., 16:, :] = True
+    rows = torch.arange(32.0)[:, None]
+    ridge = (3 - (rows - 16) ** 2).clamp(min=-6).expand(1, 1, 32, 32)
+    noisy = ridge + torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    angles = [direction_loss(noisy, mask, smoothing=radius).item() for radius in (1, 2, 4)]
+    assert angles == sorted(angles, reverse=True)
+    assert angles[-1] < 0.7 * angles[0]
+
+
 def test_tau_is_divided_by():
     """Multiplying by it would make any map look flat: the cost of a fine crest would be that of none."""
     edge = outline_map(disk())

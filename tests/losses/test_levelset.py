@@ -89,6 +89,30 @@ def test_cross_entropy_by_hand():
     assert plain == pytest.approx(-math.log(high), rel=1e-5)
 
 
+def test_a_smaller_width_asks_for_less_phi_to_be_sure():
+    mask = square()
+    phi = torch.where(mask, 1.0, -1.0)
+    costs = [phi_bce_loss(phi, mask, width=width).item() for width in (0.1, 1.0, 5.0)]
+    assert costs == sorted(costs)
+    assert costs[0] < 0.1 * costs[2]
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 7, 9), (1, 1, 5, 6, 7)])
+def test_distance_and_direction_equal_brute_force(shape):
+    mask = torch.rand(shape, generator=torch.Generator().manual_seed(1)) < 0.3
+    phi = random(*shape)
+    dims, places = len(shape) - 2, np.stack(np.meshgrid(*map(np.arange, shape[2:]), indexing="ij"), -1)
+    places = places.reshape(-1, dims)
+    for n in range(shape[0]):
+        inside = mask[n, 0].numpy().ravel()
+        total = 0.0
+        for place, own, found in zip(places, inside, phi[n, 0].ravel().tolist(), strict=True):
+            away = np.sqrt(((places[inside != own] - place) ** 2).sum(1)).min() - 0.5
+            total += (found - min(away, 2.0) * (1 if own else -1)) ** 2
+        value = phi_distance_loss(phi[[n]], mask[[n]], truncation=2.0)
+        assert value.item() == pytest.approx(total / len(places), rel=1e-5)
+
+
 def test_balance_gives_a_small_object_as_much_say_as_its_background():
     mask = square(20, 9, 11)
     missed = torch.full((1, 1, 20, 20), -2.0)
