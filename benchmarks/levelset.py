@@ -207,14 +207,15 @@ def on_steps(arguments: argparse.Namespace) -> None:
 
 def on_finetune(arguments: argparse.Namespace) -> None:
     """What the masks, or the points and sizes alone, of a set's train part add."""
-    weights = {f"{name}_weight": getattr(arguments, f"{name}_weight") for name in WEIGHTS}
+    settings = {f"{name}_weight": getattr(arguments, f"{name}_weight") for name in WEIGHTS}
+    settings |= {"steps": arguments.steps, "learning_rate": arguments.rate}
     for name in arguments.sets:
-        train = close_ups_of(scenes(arguments.data, name, validation=False))
-        held = scenes(arguments.data, name, validation=True)
+        train, held = (scenes(arguments.data, name, validation=part) for part in (False, True))
+        whole = close_ups_of(train)
         tables: dict[str, list[NDArray[np.float64]]] = {}
         for seed in arguments.seeds:
-            config = LevelSetConfig(steps=arguments.steps, seed=seed, device="cpu", **weights)
-            for label, items in (("as it is", []), ("masks", train), ("weak", without_masks(train))):
+            config = LevelSetConfig(seed=seed, device="cpu", **settings)
+            for label, items in (("as it is", []), ("masks", whole), ("weak", without_masks(whole))):
                 if label not in arguments.methods:
                     continue
                 network = load_levelset_starter(arguments.network)[0]
@@ -284,9 +285,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--most", type=int, default=0, help="objects a set for the classical contour, 0: all")
     parser.add_argument("--steps", type=int, default=250, help="of a fine-tuning")
+    parser.add_argument("--rate", type=float, default=LevelSetConfig().learning_rate)
     for name in WEIGHTS:
-        default = getattr(LevelSetConfig(), f"{name}_weight")
-        parser.add_argument(f"--{name}-weight", type=float, default=default)
+        usual = getattr(LevelSetConfig(), f"{name}_weight")
+        parser.add_argument(f"--{name}-weight", type=float, default=usual)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
