@@ -22,6 +22,7 @@ from qtpy.QtWidgets import QApplication
 from napari_segsize.project import Project
 from napari_segsize.widgets import contour_drawing
 from napari_segsize.widgets.contour_drawing import Wanted
+from napari_segsize.widgets.contour_labels import first_labels
 from napari_segsize.widgets.contour_state import Board, Outline
 from napari_segsize.widgets.layers import SegsizeLayers
 
@@ -95,6 +96,8 @@ def main() -> None:
         print(
             f"{platform.machine()}, Python {platform.python_version()}, napari {napari.__version__}; seed 0"
         )
+
+        list(first_labels())  # as the page does in the background when it is first shown
 
         def begin() -> None:
             layers.use("points")
