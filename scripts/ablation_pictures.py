@@ -19,16 +19,16 @@ SETS = {"cardiac": "#4477aa", "buildings": "#cc6677"}
 PLAIN = {"vertices": 32, "iterations": 3, "side": 64}
 LOSSES = {
     (0.0, 0.0, 0.0): "segmentation",
-    (0.0, 0.5, 0.0): "and curvature",
-    (0.01, 0.0, 0.0): "and balloon",
-    (0.01, 0.5, 0.0): "all of the paper's",
-    (0.01, 0.0, 1.0): "balloon and distance (ours)",
+    (0.0, 0.5, 0.0): "+ curvature",
+    (0.01, 0.0, 0.0): "+ balloon",
+    (0.01, 0.5, 0.0): "+ both (the paper's)",
+    (0.01, 0.0, 1.0): "+ balloon, distance (ours)",
 }
 PAPER: dict[str, dict[Any, tuple[float, float]]] = {  # F1, mIoU on Vaihingen, tables 5 and 6
     "side": {16: (13.11, 7.13), 32: (54.86, 39.50), 64: (95.62, 91.74), 128: (95.13, 90.85)},
     "losses": {
-        "segmentation": (94.94, 90.31), "and curvature": (94.80, 90.20), "and balloon": (95.13, 90.82),
-        "all of the paper's": (95.62, 91.74),
+        "segmentation": (94.94, 90.31), "+ curvature": (94.80, 90.20), "+ balloon": (95.13, 90.82),
+        "+ both (the paper's)": (95.62, 91.74),
     },
 }  # fmt: skip
 LABELS = {
@@ -125,35 +125,43 @@ def table(name: str, found: Points) -> None:
 
 
 def draw(name: str, found: Points, file: Path) -> None:
-    """F1 (whole lines) and mIoU (dashed) over the values; what the paper printed in grey."""
+    """F1 (filled) and mIoU (hollow) over the values; what the paper printed in grey."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.6, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.6, 3.6), layout="constrained")
     axes = figure.subplots()
     values = _ordered(name, found)
-    places = {value: k for k, value in enumerate(values)}
-    for each, colour in SETS.items():
-        for metric, style in (("F1", "-"), ("mIoU", "--")):
-            known = [value for value in values if (each, value) in found]
-            heights = [statistics.mean(one[metric] for one in found[each, value]) for value in known]
+    line = "none" if name == "losses" else "-"  # kinds have no order
+    for label, colour, known in _curves(name, found):
+        for metric, face in (("F1", colour), ("mIoU", "white")):
+            places = [k for k, value in enumerate(values) if value in known]
+            heights = [known[value][metric] for value in values if value in known]
             axes.plot(
-                [places[value] for value in known], heights, style, color=colour, marker="o", markersize=4,
-                label=f"{each}, {metric}",
+                places, heights, linestyle=line, color=colour, marker="o", markersize=5, markerfacecolor=face,
+                linewidth=1, label=f"{label}, {metric}",
             )  # fmt: skip
-    for index, (metric, style) in enumerate((("F1", "-"), ("mIoU", "--"))):
-        known = [value for value in values if value in PAPER.get(name, {})]
-        if known:
-            axes.plot(
-                [places[value] for value in known], [PAPER[name][value][index] for value in known], style,
-                color="0.6", marker="s", markersize=3, label=f"paper, Vaihingen, {metric}",
-            )  # fmt: skip
-    axes.set_xticks(range(len(values)), [str(value).replace(" and ", "\nand ") for value in values])
+    axes.set_xticks(range(len(values)), [str(value).replace(" (", "\n(") for value in values], fontsize=8)
     axes.set_xlabel(LABELS[name])
     axes.set_ylabel("per cent")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7)
+    figure.legend(fontsize=7, ncols=3 if name in PAPER else 2, loc="outside upper center")
     figure.savefig(file, dpi=110)
     print(f"wrote {file.name}")
+
+
+def _curves(name: str, found: Points) -> list[tuple[str, str, dict[Any, dict[str, float]]]]:
+    """Label, colour and values of each set, and of the paper."""
+    curves = []
+    for each, colour in SETS.items():
+        known = {
+            value: {metric: statistics.mean(one[metric] for one in runs) for metric in ("F1", "mIoU")}
+            for (which, value), runs in found.items()
+            if which == each
+        }
+        if known:
+            curves.append((each, colour, known))
+    paper = {value: {"F1": f1, "mIoU": miou} for value, (f1, miou) in PAPER.get(name, {}).items()}
+    return [*curves, ("paper, Vaihingen", "0.6", paper)] if paper else curves
 
 
 def _ordered(name: str, found: Points) -> Sequence[Any]:
