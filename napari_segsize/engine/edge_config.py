@@ -14,22 +14,36 @@ __all__ = ["AlignConfig", "EdgeConfig"]
 class AlignConfig:
     """How a rough mask is aligned to the edges around it."""
 
-    steps: int = option(25, "steps of the outline; each moves it by up to two pixels", min=1, max=500)
+    method: str = option(
+        "likely",
+        "likely: the outline for which most speaks, both what is seen and where it was drawn; geodesic: the "
+        "level set of the paper (STEAL), which ends at edges nearby",
+        choices=("likely", "geodesic"),
+    )
+    steps: int = option(
+        25, "most steps of the outline; each moves it by about a pixel, or two (geodesic)", min=1, max=500
+    )
     reach: int = option(
         8, "farthest the outline may move: about how wrong the masks are", min=1, max=200, unit="px"
     )
     stay: float = option(
         0.2,
-        "pull of the old outline (lambda of the paper): 0 trusts the edges alone, 1 hardly moves",
+        "pull of the old outline (lambda of the paper): 0 trusts the edges alone, 1 moves little",
         min=0.0,
         max=10.0,
         step=0.05,
     )
-    smoothing: int = option(1, "how often each step is smoothed; more gives rounder outlines", min=0, max=8)
+    smoothing: int = option(
+        1,
+        "geodesic: how often each step is smoothed; more gives rounder outlines",
+        min=0,
+        max=8,
+        advanced=True,
+    )
     blur: float = option(
         4.0,
-        "widest blur of the edges, which are first followed from afar; halved down to 1 on the way. "
-        "Thin objects begin at half their depth",
+        "geodesic: widest blur of the edges, which are first followed from afar; halved down to 1 on the "
+        "way. Thin objects begin at half their depth",
         min=1.0,
         max=32.0,
         step=0.5,
@@ -37,25 +51,29 @@ class AlignConfig:
     )
     balloon: float = option(
         0.0,
-        "1 lets outlines grow where there is no edge, -1 shrink: for masks that are all too small or too "
-        "large",
+        "geodesic: 1 lets outlines grow where there is no edge, -1 shrink: for masks that are all too small "
+        "or too large",
         min=-4.0,
         max=4.0,
         step=0.5,
     )
     threshold: float = option(
         0.99,
-        "the balloon works where edges slow it down to no less than this",
+        "geodesic: the balloon works where edges slow it down to no less than this",
         min=0.0,
         step=0.01,
         advanced=True,
     )
     alpha: float = option(
-        1.0, "how much an edge slows an outline down (alpha of the paper)", min=0.01, step=0.5, advanced=True
+        1.0,
+        "geodesic: how much an edge slows an outline down (alpha of the paper)",
+        min=0.01,
+        step=0.5,
+        advanced=True,
     )
     radius: float = option(
         2.0,
-        "half the width of the band in which the old outline pulls",
+        "geodesic: half the width of the band in which the old outline pulls",
         min=1.0,
         step=0.5,
         unit="px",

@@ -43,7 +43,7 @@ class RefinePage(QWidget):
         super().__init__(parent)
         self._controller, self._layers, self._desk = controller, layers, controller.refining
         self.to = QComboBox()
-        self.align_form = Form(AlignConfig, main=("reach", "stay"))
+        self.align_form = Form(AlignConfig, main=("method", "reach", "stay"))
         self.align, self.status = QPushButton("Align this plane"), QLabel()
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.accept, self.reject = QPushButton("Accept (F)"), QPushButton("Reject (E)")
