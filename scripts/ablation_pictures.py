@@ -56,21 +56,22 @@ def main() -> None:
 
 
 def protocol(runs: Runs) -> None:
-    """The networks beside each other, with the longest training of each set."""
-    most = max(run["setting"]["steps"] for run in runs)
+    """The networks beside each other, for each length of training that the U-Net had as well."""
+    lengths = sorted({run["setting"]["steps"] for run in runs if run["setting"]["network"] == "unet"})
     for name in SETS:
-        print(f"\n| {name} | seeds | {' | '.join(METRICS)} |\n|---|---|{'---|' * len(METRICS)}")
-        for network in ("contour", "acdrnet", "unet"):
-            found = [
-                run["scores"]
-                for run in runs
-                if (run["setting"]["set"], run["setting"]["network"]) == (name, network)
-                and run["setting"]["steps"] == most
-                and _is_plain(run["setting"])
-            ]
-            if found:
-                values = " | ".join(_mean([each[metric] for each in found]) for metric in METRICS)
-                print(f"| {network} | {len(found)} | {values} |")
+        print(f"\n| {name} | steps | seeds | {' | '.join(METRICS)} |\n|---|---|---|{'---|' * len(METRICS)}")
+        for steps in lengths:
+            for network in ("contour", "acdrnet", "unet"):
+                which = (name, network, steps)
+                found = [
+                    run["scores"]
+                    for run in runs
+                    if tuple(run["setting"][key] for key in ("set", "network", "steps")) == which
+                    and _is_plain(run["setting"])
+                ]
+                if found:
+                    values = " | ".join(_mean([each[metric] for each in found]) for metric in METRICS)
+                    print(f"| {network} | {steps} | {len(found)} | {values} |")
 
 
 def ablation(runs: Runs, name: str) -> Points:
