@@ -24,7 +24,7 @@ OptionKind = Literal["switch", "whole", "number", "choice", "wholes"]
 
 _PIXELS, _OUTLINE = "On every pixel", "Distance to the outline"
 _LENGTH, _TOPOLOGY, _WEAK = "Length and region", "Topology", "Without masks"
-_CONTOURS, _EDGES, _OTHER = "On contours", "On edges", "Others"
+_CONTOURS, _EDGES, _LEVELSETS, _OTHER = "On contours", "On edges", "On level sets", "Others"
 _TITLES = {
     "bce": ("Cross-entropy", _PIXELS),
     "focal": ("Focal", _PIXELS),
@@ -47,8 +47,17 @@ _TITLES = {
     "edge_bce": ("Cross-entropy of edges", _EDGES),
     "nms": ("Thin edges (suppression)", _EDGES),
     "direction": ("Direction of edges", _EDGES),
+    "phi_distance": ("Distance of a level set", _LEVELSETS),
+    "motion_direction": ("Direction of its motion", _LEVELSETS),
+    "phi_bce": ("Cross-entropy of a level set", _LEVELSETS),
+    "contour_segmentation": ("Covered area", _CONTOURS),
+    "contour_distance": ("Distance of the vertices", _CONTOURS),
+    "balloon": ("Balloon", _CONTOURS),
+    "curvature": ("Curvature", _CONTOURS),
+    "extreme_points": ("Extreme points", _CONTOURS),
+    "contour_size": ("Size of a contour", _CONTOURS),
 }
-_GROUPS = (_PIXELS, _OUTLINE, _LENGTH, _TOPOLOGY, _WEAK, _EDGES, _OTHER, _CONTOURS)
+_GROUPS = (_PIXELS, _OUTLINE, _LENGTH, _TOPOLOGY, _WEAK, _EDGES, _LEVELSETS, _OTHER, _CONTOURS)
 _HIDDEN = {
     "reduction",
     "mask",

@@ -31,7 +31,8 @@ def obstacle(name: str) -> str:
     if info.acts_on == "contour":
         return "It acts on contours, which another network moves (page Contours)."
     if info.acts_on != "logits":
-        return f"It acts on {info.acts_on}, not on the pixels of a mask."
+        of = {"phi": "level sets", "field": "the motion of level sets"}.get(info.acts_on, info.acts_on)
+        return f"It acts on {of}, not on the pixels of a mask."
     if name in _WEIGHED_APART:
         return f"It is part of learning from sizes, where {_WEIGHED_APART[name]} is its weight."
     if info.needs not in (("mask",), ("image",)):

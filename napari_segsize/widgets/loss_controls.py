@@ -63,7 +63,7 @@ class LossBox(QComboBox):
         super().__init__()
         self.addItem("Loading the catalogue …")
         self.setEnabled(False)
-        self.setMaxVisibleItems(24)
+        self.setMaxVisibleItems(32)  # all, with their headings
         self.setStyleSheet("combobox-popup: 0;")  # without it, the list covers the screen
 
     def offer(self, entries: Sequence[LossEntry], first: str) -> None:

@@ -154,6 +154,7 @@ class LossInspector(LossSight):
         self.options.show_options(entry)
         self.rows.setRowVisible(self.target, bool(entry.needs))
         self._layers.losses.remove()
+        self.forget_numbers()
         self._seen = self._chosen = None
         self._on_sources()
         self._on_changed()

@@ -57,6 +57,10 @@ class LossSight(LossControls):
         self._seen = self._start = None
         self._layers.losses.remove()
         self.say("–", "", sentence)
+        self.forget_numbers()
+
+    def forget_numbers(self) -> None:
+        """Show no numbers of another loss."""
         self.legend.show_limit(None)
         if self.diagram is not None:
             self.diagram.hide()

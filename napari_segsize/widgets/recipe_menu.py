@@ -21,7 +21,7 @@ _BESIDE = {
     "hausdorff": 0.01, "one_sided_hausdorff": 0.01, "hausdorff_erosion": 0.01, "hausdorff_convolution": 0.001,
 }  # fmt: skip
 """Weights beside cross-entropy and Dice, where 1 would drown these."""
-_WEAK = ("size", "centre", "extents", "area")
+_WEAK = ("size", "centre")
 
 
 class LossMenu(QMenu):

@@ -182,6 +182,16 @@ def test_disks_have_their_radius(page, qtbot):
     qtbot.waitUntil(lambda: len(page.viewer.layers["Loss: costliest disks"].data) <= 1, timeout=PATIENCE)
 
 
+def test_numbers_of_another_loss_go_at_once(page, qtbot):
+    page.viewer.add_image(smooth(), name="probs")
+    seen(page, qtbot, "topology")
+    assert not page.diagram.isHidden()
+    assert page.legend.raised.text() != "should rise"
+    page.loss.choose("dice")
+    assert page.diagram.isHidden()
+    assert page.legend.raised.text() == "should rise"
+
+
 def test_a_dot_leads_to_its_pixel_and_back(page, qtbot):
     page.viewer.add_image(smooth(), name="probs")
     seen(page, qtbot, "topology")

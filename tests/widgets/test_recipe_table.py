@@ -186,6 +186,8 @@ def test_terms_that_cannot_be_fed_are_grey_and_say_why(opened):
     assert found["Chan-Vese"].isEnabled()
     assert "no masks" in found["Boundary"].text()
     assert "no sizes" in found["Object size"].text()
+    assert "acts on level sets" in found["Distance of a level set"].text()
+    assert "needs the area" in found["Bounds of the area"].text()
     assert "paint some" in found["Boundary"].toolTip()
     assert "needs masks" in row(opened, "dice").name.toolTip()
     assert row(opened, "dice").name.styleSheet()
