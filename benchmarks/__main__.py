@@ -19,6 +19,7 @@ def main() -> None:
         ("losses.py",),
         ("loss_comparison.py", sys.argv[1], "--out", "losses.jsonl"),
         ("loss_comparison.py", "losses.jsonl", "--table"),
+        ("acdrnet.py", sys.argv[1], "--out", "acdrnet.jsonl", "--seeds", "0", "1", "2"),
         ("annotation.py",),
         ("epoch.py", hippocampus),
         ("hippocampus.py", hippocampus, "--out", "hippocampus.jsonl"),
