@@ -84,8 +84,9 @@ class ContourPage(ContourControls):
         super().showEvent(event)
         if not self._ready:
             self._ready = True
-            works: tuple[Generator[Any, None, None], ...]
-            works = (first_labels(), contour_runs.getting_ready(), first_polygon())
+            works: tuple[Generator[Any, None, None], ...] = (
+                first_labels(), contour_runs.getting_ready(), first_polygon(),
+            )  # fmt: skip
             for work in works:
                 launch_quietly(work, _ignore, _ignore)
 
