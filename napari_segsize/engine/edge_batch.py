@@ -118,7 +118,7 @@ class EdgeSource:
         reach : int
             Farthest they may move, in px.
         """
-        config = AlignConfig(reach=reach, blur=max(1.0, reach / 2))
+        config = AlignConfig(method="geodesic", reach=reach, blur=max(1.0, reach / 2))  # as published
         self.moved, self._aligned = 0, {}
         for place, item in enumerate(self.items):
             if not item.labels.any():

@@ -269,7 +269,7 @@ class RefineDesk:
             self._controller.update(
                 error="",
                 message=f"{len(self.waiting)} of {self.done} outlines moved; accept or reject each."
-                + (f" {still} found no edge to move to." if still else ""),
+                + (f" {still} {'stay' if still > 1 else 'stays'} as drawn." if still else ""),
             )
         self.changed.emit()
 
