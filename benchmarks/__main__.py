@@ -17,6 +17,7 @@ def main() -> None:
         ("distance.py",),
         ("flips.py",),
         ("losses.py",),
+        ("loss_costs.py",),
         ("loss_comparison.py", sys.argv[1], "--out", "losses.jsonl"),
         ("loss_comparison.py", "losses.jsonl", "--table"),
         ("acdrnet.py", sys.argv[1], "--out", "acdrnet.jsonl", "--seeds", "0", "1", "2"),
