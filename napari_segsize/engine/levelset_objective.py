@@ -95,9 +95,11 @@ def _weak_terms(
     shape = (int(last.shape[2]), int(last.shape[3]))
     terms = {}
     if config.points_weight and not points.isnan().all():
-        # clicks lie on the outline; the outermost pixels of the region end there
+        # Clicks lie on the outline; the outermost pixels of the region end there. The places of the clicks
+        # themselves are left out: what asks for the object there has no counterpart, and moves it outwards.
+        ends = extents_of(outset(points, -0.5)[:, None])
         inside = heaviside(last, width=config.width).clamp(_LEAST, 1 - _LEAST).logit()
-        value = projection_loss(inside, outset(points, -0.5)[:, None], reduction="none")
+        value = projection_loss(inside, ends, reduction="none")
         terms["extreme points"] = config.points_weight * value
     if config.size_weight and not size.isnan().all():
         # near its line phi is a distance: what of a pixel lies inside, as of a polygon

@@ -223,6 +223,19 @@ def test_an_object_without_a_mask_is_told_where_it_ends_and_how_large_it_is():
         assert bool(slope.isfinite().all())
 
 
+def test_extreme_points_want_the_level_set_neither_larger_nor_smaller():
+    whole, weak = items()
+    source = ContourSource([weak], batch_size=1, vertices=32, augment=False)
+    batch, mask = source.batch([weak], None), source.batch([whole], None).target > 0.5
+    objective = levelset_objective(LevelSetConfig(own_weight=0.0, size_weight=0.0, iterations=1), 0.005)
+    found = {}
+    for shift in (-1.0, -0.5, 0.0, 0.5, 1.0):
+        channels = channels_of(mask)
+        channels[:, :1] += shift
+        found[shift] = float(objective(channels, batch, 1, nothing)["extreme points"])
+    assert min(found, key=lambda shift: found[shift]) == 0.0
+
+
 def test_every_weight_of_points_sizes_and_own_level_sets_weighs_its_term():
     whole, weak = items()
     source = ContourSource([weak], batch_size=1, vertices=32, augment=False)
