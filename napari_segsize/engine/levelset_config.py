@@ -23,9 +23,9 @@ class LevelSetConfig(TrainingConfig):
     )
     learning_rate: float = again("learning_rate", 5e-4)
     pretraining: float = option(
-        0.0,
-        "share of the steps in which the level set starts at the true distance, with all three losses: for a "
-        "new network, 0.4; the paper has 5 of 30 epochs",
+        1.0,
+        "share of the steps in which the level set starts at the true distance, with all three losses; the "
+        "paper has 5 of 30 epochs, but the others take away from what these have taught",
         min=0.0,
         max=1.0,
         step=0.05,
