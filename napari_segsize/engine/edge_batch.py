@@ -132,7 +132,7 @@ class EdgeSource:
         """Where the outlines of each item are that were aligned, for `restore`."""
         return {
             place: {
-                "drawn": crc32(np.ascontiguousarray(self.items[place].labels)),
+                "drawn": crc32(self.items[place].labels.tobytes()),
                 "pixels": torch.from_numpy(np.flatnonzero(labels != self.items[place].labels)),
                 "labels": torch.from_numpy(labels[labels != self.items[place].labels]),
             }
@@ -144,7 +144,7 @@ class EdgeSource:
         for place, kept in state.items():
             if place < len(self.items):
                 labels = self.items[place].labels.copy()
-                if crc32(labels) == kept["drawn"]:
+                if crc32(labels.tobytes()) == kept["drawn"]:
                     labels.flat[kept["pixels"].numpy()] = kept["labels"].numpy()
                     self._take(place, labels)
 

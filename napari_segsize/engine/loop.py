@@ -128,8 +128,9 @@ class Run:
         self.step, self.validated, self.stale = state["step"], state["validated"], state["stale"]
         self.best, self.best_weights = state["best"], state["best_weights"]
         self.best_metrics = state["best_metrics"]
-        if isinstance(self.source, Keeps):
-            self.source.restore(state.get("source") or {})  # none of older versions
+        source: object = self.source
+        if isinstance(source, Keeps):
+            source.restore(state.get("source") or {})  # none of older versions
 
     def save(self) -> None:
         """Write the state; in a run of several processes only the first one does."""

@@ -57,8 +57,8 @@ class Evidence:
         if self._slopes is not None:
             down, across = (_at(slope, places) for slope in self._slopes)
             kinds.append(np.maximum(-(down * normals[:, :1] + across * normals[:, 1:]), 0))
-        seen = ((places >= self._first) & (places <= self._last)).all(-1)
-        return _WEIGHT * np.mean([_scaled(kind, seen) for kind in kinds], 0)
+        seen = np.asarray(((places >= self._first) & (places <= self._last)).all(-1))
+        return np.asarray(_WEIGHT * np.mean([_scaled(kind, seen) for kind in kinds], 0))
 
 
 def image_evidence(planes: Values, distance: Values, reach: int, *, margin: int = 0) -> Evidence:
