@@ -208,7 +208,7 @@ def test_every_weight_weighs_its_term(items):
         half = LevelSetConfig(pretraining=0.4, **{option: getattr(LevelSetConfig(), option) / 2})
         found = levelset_objective(half, 5 / 256)(channels, batch, 1, torch.sigmoid)
         assert float(found[name]) == pytest.approx(float(plain[name]) / 2, rel=1e-5)
-    kept = levelset_objective(LevelSetConfig(steps=10, kept=0.5), 5 / 256)
+    kept = levelset_objective(LevelSetConfig(steps=10, pretraining=0.0, kept=0.5), 5 / 256)
     assert float(kept(channels, batch, 1, torch.sigmoid)["direction"]) == pytest.approx(
         float(plain["direction"]) / 2, rel=1e-5
     )
