@@ -106,4 +106,4 @@ def test_a_step_that_is_not_stable_is_refused_with_the_bound(folder):
 def test_a_model_that_moves_polygons_is_not_taken(folder):
     done = segsize("evolve", folder, "--engine", "levelset", "--model", 3)
     assert done.exit_code == EXIT_USER
-    assert "Model 3 moves polygons" in " ".join(done.stderr.split())
+    assert "Model 3 is no level-set model of this project" in " ".join(done.stderr.split())

@@ -357,13 +357,17 @@ def _will_use(state: State) -> str:
     if state.counts is None or not state.counts.by_split:
         return ""
     learn, check = state.counts.by_split["train"], state.counts.by_split["validation"]
-    text = f"To learn from: {learn.masks} masks, {learn.sizes} sizes. "
-    text += f"To check: {check.masks} masks, {check.sizes} sizes."
+    text = f"To learn from: {_so_many(learn.masks, 'mask')}, {_so_many(learn.sizes, 'size')}. "
+    text += f"To check: {_so_many(check.masks, 'mask')}, {_so_many(check.sizes, 'size')}."
     if not learn.masks:
         return text + " <b>Paint some masks first (page Annotate).</b>"
     if not check.masks and not check.sizes:
         return text + " <b>Annotate some validation images, or deal images out on the page Project.</b>"
     return text
+
+
+def _so_many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _facts(state: State) -> str:

@@ -258,6 +258,17 @@ def test_errors_are_red_and_notified(opened, qtbot):
 # --- training
 
 
+def test_the_train_page_counts_what_there_is(opened, qtbot):
+    plane = next(p for p in opened.controller.project.planes("train"))
+    image = opened.controller.project.image(plane.image)
+    opened.controller.show(plane)
+    opened.controller.put_mask(plane, np.eye(*image.shape, dtype=np.int32))
+    learn = opened.controller.state.counts.by_split["train"]
+    qtbot.waitUntil(lambda: f"To learn from: {learn.masks} mask" in opened.train_page._used.text())
+    for count, word in ((learn.masks, "mask"), (learn.sizes, "size")):
+        assert f"{count} {word}{'' if count == 1 else 's'}" in opened.train_page._used.text()
+
+
 def test_train_watch_stop_resume(opened, training, qtbot, monkeypatch):
     page, controller = opened.train_page, opened.controller
 
