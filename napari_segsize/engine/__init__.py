@@ -11,9 +11,9 @@ The same for contours: `contour_stages`, `contour_items` and `closeup` (annotati
 into a contour, through the network (`contour_field`, `starter`: the one that ships), the `snake`, or a level
 set (`levelset_field`, `levelset_outlines`; `levelset_runs`, `levelset_objective` and `levelset_config`
 train its network, through `contour_stages` too: `outline_networks` says what differs); `readiness` compiles
-before the first one. For masks that are a few pixels off: `alignment` moves one outline, `refine` those of a
-plane; `edge_stages`, `edge_items`, `edge_batch`, `edge_runs` and `edge_config` train the network that finds
-thin edges.
+before the first one. For masks that are a few pixels off: `alignment` moves one outline (`outline_search`
+by `outline_evidence`, or `geodesic`), `refine` those of a plane; `edge_stages`, `edge_items`, `edge_batch`,
+`edge_runs` and `edge_config` train the network that finds thin edges.
 `microscope` explains one plane; `loss_look` shows one loss of it, `loss_catalogue` names them all; `report`,
 `chart` and `figure` make the page of results.
 
