@@ -264,9 +264,12 @@ def test_the_train_page_counts_what_there_is(opened, qtbot):
     opened.controller.show(plane)
     opened.controller.put_mask(plane, np.eye(*image.shape, dtype=np.int32))
     learn = opened.controller.state.counts.by_split["train"]
-    qtbot.waitUntil(lambda: f"To learn from: {learn.masks} mask" in opened.train_page._used.text())
-    for count, word in ((learn.masks, "mask"), (learn.sizes, "size")):
-        assert f"{count} {word}{'' if count == 1 else 's'}" in opened.train_page._used.text()
+    said = ", ".join(
+        f"1 {word}" if count == 1 else f"{count} {word}s"
+        for count, word in ((learn.masks, "mask"), (learn.sizes, "size"))
+    )
+    assert 1 in (learn.masks, learn.sizes)
+    qtbot.waitUntil(lambda: opened.train_page._used.text().startswith(f"To learn from: {said}. "))
 
 
 def test_train_watch_stop_resume(opened, training, qtbot, monkeypatch):
