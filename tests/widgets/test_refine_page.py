@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from held_jobs import HeldJob, Launch
 from scipy.ndimage import gaussian_filter
 
 pytest.importorskip("napari")
@@ -45,35 +46,9 @@ def folder(tmp_path):
     return tmp_path / "cells"
 
 
-class Held:
-    def __init__(self, events, on_event, on_end):
-        self.events, self.on_event, self.on_end, self.stopped = events, on_event, on_end, False
-
-    def stop(self):
-        self.stopped = True
-
-    def finish(self):
-        error = None
-        try:
-            for event in self.events:
-                self.on_event(event)
-                if self.stopped:
-                    break
-            self.events.close()
-        except Exception as raised:
-            error = raised
-        self.on_end(error)
-
-
-def at_once(events, on_event, on_end):
-    job = Held(events, on_event, on_end)
-    job.finish()
-    return job
-
-
 @pytest.fixture
 def controller(folder):
-    made = Controller(at_once)
+    made = Controller(Launch())
     made.open_project(folder)
     yield made
     made.dispose()
@@ -183,10 +158,10 @@ def test_a_job_of_before_is_not_listened_to(folder):
     jobs = []
 
     def hold(events, on_event, on_end):
-        jobs.append(Held(events, on_event, on_end))
+        jobs.append(HeldJob(events, on_event, on_end))
         return jobs[-1]
 
-    controller = Controller(at_once, beside=hold)
+    controller = Controller(Launch(), beside=hold)
     controller.open_project(folder)
     desk = controller.refining
     desk.align(AlignConfig(), to_edges=False)
