@@ -40,7 +40,7 @@ class Bar:
     def loading(self, event: Loading) -> None:
         """Show how many images are read."""
         if event.done == 0:
-            self._begin(f"{event.stage}: reading images", event.total)
+            self._begin(f"{event.stage}: {event.doing} images", event.total)
         elif self._board is not None:
             self._board.update(self._task, completed=event.done)
 

@@ -21,6 +21,7 @@ from .outline_search import best_outline, signed_distances
 __all__ = ["Alignment", "align", "align_labels", "merged"]
 
 Mask = NDArray[np.bool_]
+Values = NDArray[np.float64]
 
 _MARGIN = 4  # px beyond the reach: what the widest operators look at
 _EVEN = 1e-6  # of the values around an object: edges that differ less are none
@@ -84,9 +85,9 @@ def align(
     mask : (H, W) bool array
         May have holes and several parts, and touch the frame, beyond which it is taken to go on.
     image : (H, W) or (C, H, W) array, optional
-        Its gradient, the largest of all channels, is the edges.
     edges : (H, W) array, optional
-        Edges as a network sees them, at least 0. Either this or `image`.
+        Edges as a network sees them, at least 0. Either this or `image`; both where the method is "likely",
+        which then weighs what either says.
     config : AlignConfig, optional
 
     Yields
@@ -103,15 +104,19 @@ def align(
     Raises
     ------
     ValueError
-        If a shape does not fit, or not exactly one of `image` and `edges` is given.
+        If a shape does not fit, or neither or too many of `image` and `edges` are given.
     """
     config = config or AlignConfig()
-    mask, planes, smooth = _checked(mask, image, edges)
+    mask, planes, seen = _checked(mask, image, edges, config)
     yield mask.copy()
     if not mask.any() or mask.all():
         return _NO_OUTLINE
-    moving = geodesic_outlines if config.method == "geodesic" else likely_outlines
-    return (yield from moving(mask, planes, smooth, config))
+    if config.method == "likely":
+        return (yield from likely_outlines(mask, planes, seen, config))
+    if seen is not None:
+        return (yield from geodesic_outlines(mask, seen, True, config))
+    assert planes is not None
+    return (yield from geodesic_outlines(mask, planes, False, config))
 
 
 def align_labels(
@@ -143,9 +148,11 @@ def align_labels(
     if labels.ndim != 2:
         raise ValueError(f"labels: expected (H, W), got {labels.shape}.")
     chosen = np.unique(labels[labels != 0]).tolist() if numbers is None else list(numbers)
-    source = np.asarray(image if image is not None else edges)
-    if source.shape[-2:] != labels.shape:
-        raise ValueError(f"image or edges: expected {labels.shape} as the labels, got {source.shape}.")
+    for source in (image, edges):
+        if source is not None and np.shape(source)[-2:] != labels.shape:
+            raise ValueError(
+                f"image or edges: expected {labels.shape} as the labels, got {np.shape(source)}."
+            )
     for number in chosen:
         rows, columns = np.nonzero(labels == number)
         if not len(rows):
@@ -210,21 +217,25 @@ def _drained(moving: Generator[Mask, None, str]) -> tuple[list[Mask], str]:
 
 
 def likely_outlines(
-    mask: Mask, planes: NDArray[np.float64], smooth: bool, config: AlignConfig
+    mask: Mask, image: Values | None, edges: Values | None, config: AlignConfig
 ) -> Generator[Mask, None, str]:
     """Move a mask onto the most likely outline, pixel by pixel: `align` with the method "likely"."""
     wide = config.reach + _MARGIN
     rough = np.pad(mask, wide)  # an outline along the frame may lie beyond it
-    shown = np.pad(planes, ((0, 0), (wide, wide), (wide, wide)), mode="edge")
     distance = signed_distances(rough)
-    near = shown[:, np.abs(distance) <= config.reach]
-    if not np.ptp(near, axis=1).max() > _EVEN * max(float(np.abs(planes).max()), _EVEN):
-        return NO_EDGES
-    evidence = (
-        edge_evidence(shown[0], margin=wide)
-        if smooth
-        else image_evidence(shown, distance, config.reach, margin=wide)
+    shown, seen = (
+        None if source is None else np.pad(source, ((0, 0), (wide, wide), (wide, wide)), mode="edge")
+        for source in (image, edges)
     )
+    near = np.abs(distance) <= config.reach
+    if not any(_uneven(source, near) for source in (shown, seen) if source is not None):
+        return NO_EDGES
+    if shown is not None:
+        found_edges = None if seen is None else seen[0]
+        evidence = image_evidence(shown, distance, config.reach, edges=found_edges, margin=wide)
+    else:
+        assert seen is not None
+        evidence = edge_evidence(seen[0], margin=wide)
     found = best_outline(rough, evidence, reach=config.reach, stay=config.stay / _STAY)
     if found.farthest < _LITTLE:
         return ""
@@ -240,17 +251,31 @@ def likely_outlines(
     return ""
 
 
+def _uneven(planes: Values, near: Mask) -> bool:
+    """Whether any of the planes (C, H, W) changes near the outline, where it may move."""
+    least = _EVEN * max(float(np.abs(planes).max()), _EVEN)
+    return bool(np.ptp(planes[:, near], axis=1).max() > least)
+
+
 def _checked(
-    mask: Mask, image: NDArray[Any] | None, edges: NDArray[Any] | None
-) -> tuple[Mask, NDArray[np.float64], bool]:
-    """Mask, edges or channels (C, H, W), and whether they are edges."""
+    mask: Mask, image: NDArray[Any] | None, edges: NDArray[Any] | None, config: AlignConfig
+) -> tuple[Mask, Values | None, Values | None]:
+    """Mask, channels (C, H, W) of the image, and edges (1, H, W)."""
     mask = np.asarray(mask)
     if mask.ndim != 2 or mask.dtype != bool:
         raise ValueError(f"mask: expected a boolean (H, W), got {mask.shape} of {mask.dtype}.")
-    if (image is None) == (edges is None):
-        raise ValueError("image, edges: expected exactly one of the two.")
-    planes = np.asarray(image if edges is None else edges, np.float64)
+    if image is None and edges is None:
+        raise ValueError("image, edges: expected one of the two, got neither.")
+    if image is not None and edges is not None and config.method == "geodesic":
+        raise ValueError('image, edges: expected one of the two with the method "geodesic", got both.')
+    return mask, _planes(image, mask), _planes(edges, mask, most=1)
+
+
+def _planes(source: NDArray[Any] | None, mask: Mask, most: int | None = None) -> Values | None:
+    if source is None:
+        return None
+    planes = np.asarray(source, np.float64)
     planes = planes[None] if planes.ndim == 2 else planes
-    if planes.ndim != 3 or planes.shape[1:] != mask.shape or (edges is not None and len(planes) != 1):
+    if planes.ndim != 3 or planes.shape[1:] != mask.shape or len(planes) > (most or len(planes)):
         raise ValueError(f"image or edges: expected {mask.shape} as the mask, got {planes.shape}.")
-    return mask, np.nan_to_num(planes, nan=0.0, posinf=0.0, neginf=0.0), edges is not None
+    return np.nan_to_num(planes, nan=0.0, posinf=0.0, neginf=0.0)

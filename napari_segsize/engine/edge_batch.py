@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from zlib import crc32
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from .alignment import align_labels, merged
 from .augment import relight
 from .batch import generator_for
-from .edge_config import AlignConfig
+from .edge_alignment import aligned_labels
 from .edge_items import EdgeItem, with_labels
+from .events import Event, Validating
 
 __all__ = ["EdgeBatch", "EdgeSource"]
 
@@ -108,8 +108,8 @@ class EdgeSource:
             planes=tuple(self.items[number].plane for number in chosen),
         )  # fmt: skip
 
-    def align(self, edges: Callable[[Tensor], Tensor], reach: int) -> None:
-        """Move the outlines that are learned from, from where they were drawn to what a network sees.
+    def align(self, edges: Callable[[Tensor], Tensor], reach: int) -> Generator[Event, None, None]:
+        """Move the outlines that are learned from, from where they were drawn to what image and network say.
 
         Parameters
         ----------
@@ -118,15 +118,14 @@ class EdgeSource:
         reach : int
             Farthest they may move, in px.
         """
-        config = AlignConfig(method="geodesic", reach=reach, blur=max(1.0, reach / 2))  # as published
-        self.moved, self._aligned = 0, {}
+        self.moved = 0
         for place, item in enumerate(self.items):
+            yield Validating(stage="edges", done=place, total=len(self.items), doing="aligning")
             if not item.labels.any():
                 continue
-            found = edges(item.image).numpy()
-            labels = merged(item.labels, align_labels(item.labels, edges=found, config=config))
+            labels = aligned_labels(item, reach, edges(item.image))
             self.moved += int((labels != item.labels).sum())
-            self._take(place, labels.astype(np.int32))
+            self._take(place, labels)
 
     def state(self) -> dict[int, dict[str, Any]]:
         """Where the outlines of each item are that were aligned, for `restore`."""

@@ -107,10 +107,15 @@ class EdgeConfig(TrainingConfig):
     direction_weight: float = option(
         1.0, "weight of the loss that makes edges run along the outlines; 0 leaves it out", min=0.0, step=0.1
     )
+    align_first: bool = option(
+        False,
+        "for rough masks: align them to the image before anything is learned from them; nothing changes in "
+        "the project",
+    )
     align_from: int = option(
         0,
-        "for rough masks: from this step on, masks are aligned to the network's own edges before it learns "
-        "from them, again at every validation; 0 never",
+        "for rough masks: from this step on, they are aligned to the image and to the network's own edges "
+        "before it learns from them, again at every validation; 0 never",
         min=0,
     )
     align_reach: int = option(

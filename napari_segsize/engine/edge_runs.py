@@ -88,8 +88,8 @@ def edge_training(
     )  # fmt: skip
 
     def look(candidate: nn.Module) -> Generator[Event, None, dict[str, float]]:
-        if config.align_from and run.step >= config.align_from:
-            source.align(lambda image: edge_probabilities(candidate, image), config.align_reach)
+        if config.align_from and config.align_from <= run.step < config.steps:
+            yield from source.align(lambda image: edge_probabilities(candidate, image), config.align_reach)
         return (yield from score_edges(candidate, validation))
 
     run = Run(

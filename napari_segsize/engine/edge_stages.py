@@ -20,6 +20,7 @@ from . import checkpoint
 from .closeup import in_three_channels
 from .dataset import normalised
 from .device import describe, resolve
+from .edge_alignment import align_items
 from .edge_config import EdgeConfig
 from .edge_items import EdgeItem, edge_items, hold_out_planes
 from .edge_runs import edge_probabilities, edge_training, score_edges
@@ -66,6 +67,8 @@ def train_edges(
         if not any(bool(item.line.any()) for item in validation):
             train, validation = hold_out_planes(train)
             notices = (*notices, _held_out(validation))
+        if config.align_first:
+            train = yield from align_items(train, reach=config.align_reach, radius=config.radius)
         network = build_edge_net(config.model, seed=config.seed)
         run = edge_training(
             train, validation, network, config, state_file(project, "edges"),

@@ -60,6 +60,7 @@ class Loading:
     stage: str
     done: int
     total: int  # images, those without an annotation included: they are passed over
+    doing: str = "reading"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +77,12 @@ class StepDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validating:
-    """Held-out images are being looked at; a safe place to stop."""
+    """Held-out images are being looked at, or training images aligned; a safe place to stop."""
 
     stage: str
     done: int
     total: int
+    doing: str = "checking"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -61,8 +61,10 @@ class Evidence:
         return np.asarray(_WEIGHT * np.mean([_scaled(kind, seen) for kind in kinds], 0))
 
 
-def image_evidence(planes: Values, distance: Values, reach: int, *, margin: int = 0) -> Evidence:
-    """Evidence of an image.
+def image_evidence(
+    planes: Values, distance: Values, reach: int, *, edges: Values | None = None, margin: int = 0
+) -> Evidence:
+    """Evidence of an image, and of what a network sees in it.
 
     Parameters
     ----------
@@ -71,6 +73,8 @@ def image_evidence(planes: Values, distance: Values, reach: int, *, margin: int 
         To the rough outline, in px, positive inside.
     reach : int
         How wrong the rough outline may be, in px.
+    edges : (H, W) array, optional
+        Edges that a network sees; they weigh as much as the gradient, and as the colours.
     margin : int
         See `Evidence`.
     """
@@ -78,8 +82,10 @@ def image_evidence(planes: Values, distance: Values, reach: int, *, margin: int 
     slopes = [
         gaussian_filter(plane, _BLUR, order=order, mode="nearest") for plane in planes for order in orders
     ]
-    strength = np.sqrt(np.sum(np.square(slopes), 0))
-    return Evidence([strength], colour_odds(planes, distance, reach), margin=margin)
+    strengths = [np.sqrt(np.sum(np.square(slopes), 0))]
+    if edges is not None:
+        strengths.append(gaussian_filter(edges, _BLUR, mode="nearest"))
+    return Evidence(strengths, colour_odds(planes, distance, reach), margin=margin)
 
 
 def edge_evidence(edges: Values, *, margin: int = 0) -> Evidence:

@@ -49,7 +49,7 @@ class RefinePage(QWidget):
         self.accept, self.reject = QPushButton("Accept (F)"), QPushButton("Reject (E)")
         self.next, self.accept_all = QPushButton("Next (W)"), QPushButton("Accept all")
         self.undo = QPushButton("Undo")
-        self.edge_form = Form(EdgeConfig, main=("steps", "align_from"))
+        self.edge_form = Form(EdgeConfig, main=("steps", "align_first", "align_from"))
         self.train, self.resume, self.progress = QPushButton("Train edges"), QPushButton("Resume"), QLabel()
         self.show_edges = QCheckBox("Show edges of this plane")
         self._drawing = Later(_DRAW_MS, self._draw)

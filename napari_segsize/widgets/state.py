@@ -124,7 +124,7 @@ def after(state: State, event: Event) -> State:
     if isinstance(event, Loading):
         return replace(
             state, stage=event.stage, step=0, steps=0, seconds_left=None,
-            checking=f"reading image {event.done} of {event.total}" if event.total else "",
+            checking=f"{event.doing} image {event.done} of {event.total}" if event.total else "",
         )  # fmt: skip
     if isinstance(event, Started):
         return replace(
@@ -138,7 +138,8 @@ def after(state: State, event: Event) -> State:
         )  # fmt: skip
     if isinstance(event, Validating):
         if event.stage in TRAINING:
-            return replace(state, checking=f"checking {event.done}/{event.total} held-out images")
+            which = "held-out" if event.doing == "checking" else "training"
+            return replace(state, checking=f"{event.doing} {event.done}/{event.total} {which} images")
         return replace(state, stage=event.stage, step=event.done, steps=event.total)
     if isinstance(event, Validated):
         return replace(state, metrics=_thinned(state.metrics, event), checking="")

@@ -56,6 +56,19 @@ def test_an_edge_map_is_followed_as_well(method):
     assert overlap(last(ROUGH["shifted"], edges=edges, config=AlignConfig(method=method)), disk()) > 0.88
 
 
+def test_image_and_edges_count_together():
+    rough, noise = ROUGH["dented"], picture(disk(), 0.4)
+    edges = gaussian_filter((binary_dilation(disk()) ^ disk()).astype(float), 1.0)
+    edges[:, :40] = 0  # a network that sees but the dented side
+    alone = [overlap(last(rough, **source), disk()) for source in ({"image": noise}, {"edges": edges})]
+    together = overlap(last(rough, image=noise, edges=edges), disk())
+    assert together > max(alone)
+    flat, shifted = np.zeros(rough.shape), ROUGH["shifted"]
+    for one, other in ((picture(disk()), flat), (flat, picture(binary_dilation(disk()) ^ disk()))):
+        assert overlap(last(shifted, image=one, edges=other), disk()) > overlap(shifted, disk()) + 0.03
+    assert len(list(align(rough, image=flat, edges=flat))) == 1
+
+
 @BOTH
 def test_a_mask_that_fits_stays(method):
     assert overlap(last(disk(), image=picture(disk()), config=AlignConfig(method=method)), disk()) > 0.95
@@ -217,8 +230,14 @@ def test_a_contested_pixel_stays_with_its_owner_and_nobody_vanishes():
     [
         (lambda: next(align(np.zeros((3, 3)), image=np.zeros((3, 3)))), "mask: expected a boolean"),
         (lambda: next(align(disk(), image=np.zeros((3, 3)))), "expected \\(61, 61\\) as the mask"),
-        (lambda: next(align(disk())), "exactly one"),
-        (lambda: next(align(disk(), image=disk(), edges=disk())), "exactly one"),
+        (lambda: next(align(disk())), "got neither"),
+        (lambda: next(align(disk(), image=disk(), edges=disk(), config=geodesic())), "got both"),
+        (
+            lambda: next(align(disk(), image=disk(), edges=np.zeros((3, 3)))),
+            "expected \\(61, 61\\) as the mask",
+        ),
+        (lambda: next(align(disk(), edges=np.zeros((2, 61, 61)))), "expected \\(61, 61\\) as the mask"),
+        (lambda: list(align_labels(disk() * 1, image=disk(), edges=np.zeros((3, 3)))), "as the labels"),
         (lambda: next(align_labels(np.zeros(3, int), image=disk())), "labels: expected"),
         (lambda: next(align_labels(disk().astype(int), image=np.zeros((3, 3)))), "as the labels"),
         (lambda: next(align_labels(disk().astype(int), image=disk(), numbers=[4])), "no object 4"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_segsize.engine.edge_alignment import align_items, aligned_labels
 from napari_segsize.engine.edge_batch import EdgeSource
 from napari_segsize.engine.edge_config import EdgeConfig
 from napari_segsize.engine.edge_items import EdgeItem, hold_out_planes, item_from_labels, with_labels
@@ -17,7 +18,7 @@ from napari_segsize.engine.edge_runs import (
     maximum_f,
     score_edges,
 )
-from napari_segsize.engine.events import StepDone, Validated
+from napari_segsize.engine.events import StepDone, Validated, Validating
 from napari_segsize.engine.loop import fit
 from napari_segsize.errors import SegsizeError
 from napari_segsize.models.edges import EDGE_MODELS, build_edge_net
@@ -171,7 +172,8 @@ def test_outlines_are_aligned_to_what_the_network_sees():
     truth = item()
     rough = item_from_labels(truth.image, np.roll(labels(), 3, 1))
     source = EdgeSource([rough], batch_size=1, side=48, augment=False, radius=2.0)
-    source.align(lambda image: truth.line.float(), 5)
+    told = list(source.align(lambda image: truth.line.float(), 5))
+    assert told == [Validating(stage="edges", done=0, total=1, doing="aligning")]
     assert source.moved > 0
     assert np.array_equal(source.items[0].labels, rough.labels)
 
@@ -181,15 +183,49 @@ def test_outlines_are_aligned_to_what_the_network_sees():
     assert apart(source.items[0].line) < 0.6 * apart(rough.line)
 
 
+def test_a_network_without_edges_leaves_the_word_to_the_image():
+    truth = item()
+    rough = item_from_labels(truth.image, np.roll(labels(), 3, 1))
+    source = EdgeSource([rough], batch_size=1, side=48, augment=False, radius=2.0)
+    list(source.align(lambda image: torch.zeros(image.shape[1:]), 5))
+    assert 0 < (source.items[0].line & ~truth.line).sum() < (rough.line & ~truth.line).sum()
+
+
+def test_items_are_aligned_to_their_images_and_remember_what_was_drawn():
+    truth, empty = item(), item_from_labels(torch.zeros(1, 20, 20), np.zeros((20, 20), np.int32))
+    rough = item_from_labels(truth.image, np.roll(labels(), 3, 1))
+    work, told = align_items([rough, empty], reach=5, radius=2.0), []
+    while True:
+        try:
+            told.append(next(work))
+        except StopIteration as end:
+            moved, still = end.value
+            break
+    assert [(each.done, each.total, each.doing) for each in told] == [(0, 2, "aligning"), (1, 2, "aligning")]
+    assert still is empty
+    assert np.array_equal(moved.labels, rough.labels)
+    assert 0 < (moved.line & ~truth.line).sum() < (rough.line & ~truth.line).sum()
+    assert not torch.equal(moved.band, rough.band)
+    assert moved.directions[:, moved.line].any()
+    short, far = (aligned_labels(rough, reach) for reach in (2, 5))
+    assert (far != labels()).sum() < 0.6 * (rough.labels != labels()).sum()
+    assert 0 < (short != rough.labels).sum() < (far != rough.labels).sum()
+
+
 def test_a_run_aligns_from_the_step_that_was_asked_for(tmp_path: Path, monkeypatch):
     asked = []
-    monkeypatch.setattr(EdgeSource, "align", lambda self, edges, reach: asked.append((run.step, reach)))
+
+    def align(self, edges, reach):
+        asked.append((run.step, reach))
+        yield from ()
+
+    monkeypatch.setattr(EdgeSource, "align", align)
     config = EdgeConfig(
-        steps=4, validate_every=1, batch_size=1, patch=32, align_from=3, align_reach=7, device="cpu"
+        steps=4, validate_every=1, batch_size=1, patch=32, align_from=2, align_reach=7, device="cpu"
     )
     run = edge_training([item()], [item()], build_edge_net(seed=0), config, tmp_path / "s.pt", entry={})
     list(fit(run))
-    assert asked == [(3, 7), (4, 7)]
+    assert asked == [(2, 7), (3, 7)]  # not after the last step
 
 
 def test_the_best_threshold_wins():

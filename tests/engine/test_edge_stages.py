@@ -13,14 +13,14 @@ from scipy.ndimage import binary_erosion, gaussian_filter
 
 from napari_segsize.engine import checkpoint, edge_batch, edge_stages
 from napari_segsize.engine.edge_config import EdgeConfig
-from napari_segsize.engine.edge_items import edge_items, labels_of_plane
+from napari_segsize.engine.edge_items import edge_items, item_from_labels, labels_of_plane
 from napari_segsize.engine.edge_stages import (
     current_edge_network,
     edges_of_plane,
     load_edge_network,
     train_edges,
 )
-from napari_segsize.engine.events import Ended, Notice, Started, StepDone
+from napari_segsize.engine.events import Ended, Loading, Notice, Started, StepDone
 from napari_segsize.engine.predict import model_file
 from napari_segsize.engine.stages import resumable
 from napari_segsize.errors import SegsizeError
@@ -149,6 +149,28 @@ def test_a_run_that_aligns_takes_the_same_steps_when_it_is_stopped_between_two_a
     stopped_at(project, config, 3)
     monkeypatch.setattr(edge_batch.EdgeSource, "restore", lambda self, state: None)
     assert losses(train_edges(project, resume=True)) != whole[3:]
+
+
+def test_masks_are_aligned_before_anything_is_learned_and_stay_in_the_project(project, monkeypatch):
+    plane = PlaneRef(project.images()[0].id, 0)
+    rough = np.roll(two(), 2, 1)
+    project.put_mask(plane, rough)
+    given = []
+    training = edge_stages.edge_training
+    monkeypatch.setattr(
+        edge_stages, "edge_training",
+        lambda train, validation, *rest, **more: given.append((train, validation))
+        or training(train, validation, *rest, **more),
+    )  # fmt: skip
+    as_drawn = losses(train_edges(project, replace(TINY, align_first=False)))
+    events = list(train_edges(project, replace(TINY, align_first=True, align_reach=3)))
+    assert losses(events) != as_drawn
+    assert any(isinstance(each, Loading) and each.doing == "aligning" for each in events)
+    assert np.array_equal(project.annotation(plane).mask, rough)
+    (drawn, held), (aligned, held_again) = given
+    truth = item_from_labels(drawn[0].image, two()).line
+    assert (aligned[0].line & ~truth).sum() < 0.8 * (drawn[0].line & ~truth).sum()
+    assert torch.equal(held[0].line, held_again[0].line)  # what is compared stays as drawn
 
 
 def test_contours_count_before_masks_and_are_known_around_them(project):

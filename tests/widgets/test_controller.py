@@ -17,11 +17,13 @@ from napari_segsize.engine.events import (
     Started,
     StepDone,
     Validated,
+    Validating,
 )
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project, SizeStamp
 from napari_segsize.widgets import contour_runs, refine_runs, runs
 from napari_segsize.widgets.controller import Controller
+from napari_segsize.widgets.state import after
 
 
 class Loop:
@@ -365,6 +367,12 @@ def test_images_that_are_read_are_no_steps(controller, loop, monkeypatch):
     loop.held[-1].step(1)
     assert controller.state.checking == "reading image 3 of 20"
     assert (controller.state.step, controller.state.steps) == (0, 0)
+    aligning = Loading(stage="edges", done=2, total=6, doing="aligning")
+    assert after(controller.state, aligning).checking == "aligning image 2 of 6"
+    checking = Validating(stage="edges", done=2, total=6)
+    assert after(controller.state, checking).checking == "checking 2/6 held-out images"
+    aligning = Validating(stage="edges", done=2, total=6, doing="aligning")
+    assert after(controller.state, aligning).checking == "aligning 2/6 training images"
     controller.stop()
     loop.held[-1].finish()
     assert controller.state.message == "Stopped."
