@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from geometry_oracle import flips, random_masks, sizes
+from geometry_oracle import flips, periodic_masks, random_masks, sizes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -54,6 +54,29 @@ def test_every_mask_of_three_by_three(border):
 @pytest.mark.parametrize("border", BORDERS)
 def test_thin_images(rng, shape, border):
     assert_equals_brute_force(random_masks(rng, 32, shape), border)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("shape", [(9, 50), (23, 31), (5, 6, 29)])
+def test_holes_at_regular_distances(rng, shape, border):
+    """Where every pixel sees one hole, and long runs of neighbours the same one; some pixels inverted."""
+    for _ in range(6):
+        spacing = tuple(int(space) for space in rng.integers(2, 14, len(shape)))
+        masks = periodic_masks(shape, spacing)
+        assert_equals_brute_force(masks, border)
+        assert_equals_brute_force(masks ^ (rng.random(masks.shape) < 0.01), border)
+
+
+@pytest.mark.parametrize("border", BORDERS)
+def test_both_paths_agree_on_regular_holes_of_larger_images(rng, border):
+    for shape in [(80, 200), (150, 40), (11, 30, 70)]:
+        for _ in range(6):
+            masks = periodic_masks(shape, tuple(int(space) for space in rng.integers(2, 45, len(shape))))
+            mask = torch.from_numpy(masks ^ (rng.random(masks.shape) < rng.choice([0, 0.0005])))[:, None]
+            radius, flipped_radius = _flip_radii_tensor(mask, border)
+            size, flipped = size_and_flips(mask, border=border)
+            assert torch.equal(size, 2 * radius.float())
+            assert torch.equal(flipped, 2 * flipped_radius.float())
 
 
 @pytest.mark.parametrize("border", BORDERS)

@@ -53,3 +53,14 @@ def random_masks(rng: np.random.Generator, count: int, shape: tuple[int, ...]) -
         elif kind == 3:
             masks[number] = number % 16 == 3
     return masks
+
+
+def periodic_masks(shape: tuple[int, ...], spacing: tuple[int, ...]) -> Mask:
+    """Full masks but for a lattice of holes, that lattice with each row shifted, stripes, and checkers."""
+    steps = np.indices(shape)
+    lattice = np.all([step % space == space // 2 for step, space in zip(steps, spacing, strict=True)], axis=0)
+    shifted = [*steps[:-1], steps[-1] + steps[-2] // spacing[-2] * (spacing[-1] // 2)]
+    staggered = np.all([step % space == 0 for step, space in zip(shifted, spacing, strict=True)], axis=0)
+    stripes = [step % space == 0 for step, space in zip(steps, spacing, strict=True)]
+    squares = sum(step // space for step, space in zip(steps, spacing, strict=True)) % 2 == 0
+    return ~np.stack([lattice, staggered, *stripes, squares])
