@@ -225,7 +225,10 @@ class ContourPoints:
         if layer is None or len(layer.data) != len(self._rows):
             return
         moved: dict[tuple[str, str], dict[Handle, Point]] = {}
-        for handle, place_now in self._moved(layer).items():
+        now = self._moved(layer)
+        if len(now) == 1:  # several together keep their shape
+            now = {handle: self._snap(at) for handle, at in now.items()}
+        for handle, place_now in now.items():
             moved.setdefault((handle.object, handle.kind), {})[handle] = place_now
         with self._undoing():
             for (_, kind), places in moved.items():

@@ -15,6 +15,7 @@ REACH = 4.0
 """How far a click may be pulled, in pixels."""
 _SIGMA = 1.0  # of the smoothing that a gradient is taken of, in pixels
 _SEEN = 0.2  # probability from which an edge counts
+_AS_STRONG = 0.9  # of the strongest: what is nearer wins
 _CLEAR = 3.0  # an edge is this many times stronger than what is usual around it; else the click stays
 
 
@@ -54,12 +55,12 @@ def snapped(
     y, x = np.meshgrid(
         *(np.arange(begin, end) for begin, end in zip(corner, ends, strict=True)), indexing="ij"
     )
-    near = (y - point[0]) ** 2 + (x - point[1]) ** 2 <= reach**2
-    if not near.any():
+    away = (y - point[0]) ** 2 + (x - point[1]) ** 2
+    strongest = float(strength[away <= reach**2].max(initial=0.0))
+    if strongest <= _CLEAR * np.median(strength):
         return point
-    best = int(np.argmax(np.where(near, strength, -np.inf)))
-    if strength.flat[best] <= _CLEAR * np.median(strength):
-        return point
+    meant = (away <= reach**2) & (strength >= _AS_STRONG * strongest)
+    best = int(np.argmin(np.where(meant, away, np.inf)))  # not far along an edge that is strong everywhere
     return float(y.flat[best]), float(x.flat[best])
 
 

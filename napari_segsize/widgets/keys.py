@@ -45,7 +45,7 @@ CONTOUR_SHORTCUTS: tuple[Shortcut, ...] = (
     Shortcut("reject", ("E",), "E", "reject: throw the object away"),
     Shortcut("again", ("R",), "R", "evolve again from the clicks"),
     Shortcut("next_object", ("W",), "W", "next object to review"),
-    Shortcut("snap", ("G",), "G", "snapping of clicks to edges on or off"),
+    Shortcut("snap", ("G",), "G", "snapping of clicks and drags to edges on or off"),
     Shortcut("take_back", ("Backspace",), "Backspace", "take the last click back"),
     Shortcut("next", ("N",), "N", "next image"),
     Shortcut("previous", ("Shift-N",), "Shift+N", "previous image"),

@@ -619,6 +619,27 @@ def test_snapping_is_switched_by_a_key(page):
     assert board(page).clicking.points[2] == (35, 18)
 
 
+def test_a_point_that_is_dragged_snaps_when_it_is_let_go(page):
+    four(page)
+    page.layers.base.data = np.zeros((40, 50), np.uint8)
+    page.layers.base.data[:, 20:] = 200
+    page.buttons["repair"].click()
+    vertices = rows(page, "vertex")
+    drag(page, vertices[3], (21.0, 17.0))
+    assert tuple(board(page).objects[0].present[3]) == (21.0, 17.0)
+    press(page, "G")
+    drag(page, vertices[3], (23.0, 17.0))
+    y, x = board(page).objects[0].present[3]
+    assert y == 23.0  # not along the edge
+    assert x in (19.0, 20.0)
+    layer = points(page)
+    together = layer.data.copy()
+    together[vertices[:2]] += 0.5  # a shape keeps its form
+    layer.data = together
+    layer.events.data(value=layer.data, action="changed", data_indices=(0, 1), vertex_indices=((),))
+    assert np.allclose(board(page).objects[0].present[:2], together[vertices[:2]])
+
+
 # --- in and out, fine-tuning
 
 
