@@ -96,7 +96,7 @@ class ContourControls(QWidget):
         self.auto = _check("Accept by itself", "Store contours when they come, unless the engine has doubts")
         self.snap = _check(
             "Snap clicks and drags to edges (G)",
-            "Pull each click, and each point that is let go, onto the edges of the edge network while they are "
+            "Pull each click, and each point that is let go, onto the edge network's edges while they are "
             "shown, else onto the strongest edge of the image, within 4 px; the key G switches it on and off",
         )
         # off: going on from a repaired contour undoes more than the repair was worth (docs/benchmarks.md)
