@@ -68,6 +68,7 @@ class Setting:
     balloon: float = BALLOON_WEIGHT
     curvature: float = 0.0
     distance: float = 1.0
+    turn: float = 180.0
 
 
 LOSSES = {
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--steps", type=int, default=500)
     parser.add_argument("--ablation", choices=(*ABLATIONS, "losses"))
+    parser.add_argument("--turn", type=float, default=180.0, help="largest turn of the augmentation, degrees")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -122,7 +124,7 @@ def settings(arguments: argparse.Namespace) -> Iterator[Setting]:
     """The runs that were asked for."""
     for name in arguments.sets:
         for seed in arguments.seeds:
-            plain = Setting(set=name, seed=seed, steps=arguments.steps)
+            plain = Setting(set=name, seed=seed, steps=arguments.steps, turn=arguments.turn)
             if arguments.ablation is None:
                 yield from (replace(plain, network=network) for network in arguments.networks)
             elif arguments.ablation == "losses":
@@ -136,7 +138,10 @@ def settings(arguments: argparse.Namespace) -> Iterator[Setting]:
 def _done(file: Path) -> list[dict[str, object]]:
     if not file.exists():
         return []
-    return [json.loads(line)["setting"] for line in file.read_text(encoding="utf-8").splitlines()]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return [
+        asdict(Setting(**json.loads(line)["setting"])) for line in lines
+    ]  # older lines know fewer settings
 
 
 def close_ups_of_set(root: Path, name: str, side: int = SIDE) -> tuple[list[CloseUp], list[CloseUp]]:
@@ -195,7 +200,7 @@ def source(items: Sequence[CloseUp], setting: Setting) -> ContourSource:
     """Batches of a setting."""
     return ContourSource(
         items, batch_size=setting.batch, vertices=setting.vertices, prompts=0, seed=setting.seed,
-        circle=RADIUS * setting.side, side=setting.side,
+        circle=RADIUS * setting.side, side=setting.side, turn=setting.turn,
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,7 @@ class ContourBatch:
     size: Tensor  # (B, 1): ROI px, NaN where unknown
     pixel: Tensor  # (B,): side of an image pixel in ROI px
     total: int  # regions of the whole batch
+    planes: tuple[Any, ...] = ()  # where each region is from, if that is known
 
     @property
     def images(self) -> Tensor:
@@ -53,12 +55,12 @@ class ContourBatch:
         """Every `parts`-th region, beginning with `index`."""
         if parts == 1:
             return self
-        changes = {
+        changes: dict[str, Any] = {
             item.name: value[index::parts]
             for item in fields(self)
             if isinstance(value := getattr(self, item.name), Tensor)
         }
-        return replace(self, **changes)  # type: ignore[arg-type]  # only tensor fields are in it
+        return replace(self, **changes, planes=self.planes[index::parts])
 
     def to(self, device: torch.device) -> ContourBatch:
         """The batch on another device."""
@@ -113,6 +115,9 @@ class ContourSource:
         protocol), in pixels of the region; 0 starts from the clicks.
     side : int
         Of the regions, in pixels.
+    turn : float
+        The largest turn of a close-up with a mask, either way, in degrees; below 180 nothing is mirrored
+        either, for objects that always lie the same way.
     """
 
     def __init__(
@@ -127,8 +132,10 @@ class ContourSource:
         weights: Sequence[float] | None = None,
         seed: int = 0,
         side: int = SIDE,
+        turn: float = 180.0,
     ) -> None:
         self.items, self.batch_size, self.vertices, self.side = list(items), batch_size, vertices, side
+        self.turn = turn
         self.prompts, self.augment, self.circle, self.seed = prompts, augment, circle, seed
         self._weights = torch.tensor(weights if weights is not None else [1.0] * len(self.items))
 
@@ -149,7 +156,7 @@ class ContourSource:
         points = torch.stack([item.points for item in items])
         size = torch.tensor([item.size for item in items], dtype=torch.float32)
         random = generator if self.augment else None
-        linear = _linear_maps(masked, random)
+        linear = _linear_maps(masked, random, self.turn)
         points = ordered(points) if random is None else _carried(points, masks, masked, linear)
         patch, side = images.shape[-1], self.side
         rois = _middle_rois(len(items), patch, random) if self.circle else _rois(points, random)
@@ -163,10 +170,12 @@ class ContourSource:
         centre = rois.inside(torch.full((len(items), 1, 2), (patch - 1) / 2), side)[:, 0]
         clicked = self._clicked(points, 1 / (scale * rois.scale), generator)
         clicked, starts = self._starts(clicked, masks, masked, (centre, size), generator)
+        planes = tuple(item.plane for item in items)
+        planes = () if None in planes else planes
         return ContourBatch(
             inputs=prompted(images, clicked, starts, self.prompts),
             contours=starts, target=masks * masked[:, None, None, None], masked=masked,
-            points=points, size=size, pixel=1 / (scale * rois.scale), total=len(items),
+            points=points, size=size, pixel=1 / (scale * rois.scale), total=len(items), planes=planes,
         )  # fmt: skip
 
     def _clicked(self, points: Tensor, pixel: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -210,15 +219,18 @@ class ContourSource:
         return clicked, starts
 
 
-def _linear_maps(masked: Tensor, generator: torch.Generator | None) -> Tensor:
+def _linear_maps(masked: Tensor, generator: torch.Generator | None, turn: float) -> Tensor:
     """Random maps ``(B, 2, 2)`` from the new close-up to the old one, both about the middle, (y, x)."""
     count = len(masked)
     if generator is None:
         return torch.eye(2).expand(count, 2, 2)
     turns = torch.randint(4, (count,), generator=generator) * (math.pi / 2)
+    whole = turn >= 180
     free = torch.rand(count, generator=generator) * 2 * math.pi
+    free = free if whole else (free - math.pi) * (turn / 180)
     angle = torch.where(masked, free, turns)
     flip = 1.0 - 2.0 * (torch.rand(count, generator=generator) < 0.5).float()
+    flip = flip if whole else torch.where(masked, 1.0, flip)
     stretch = 1 + (torch.rand(count, generator=generator) * 2 - 1) * _STRETCH * masked
     cos, sin = angle.cos(), angle.sin()
     cos, sin = (torch.where(masked, value, value.round()) for value in (cos, sin))

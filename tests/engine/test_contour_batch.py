@@ -168,6 +168,24 @@ def test_objects_seen_from_a_circle_are_zoomed_but_stay_in_the_middle(items):
     assert torch.allclose(_centroid(batch.target), torch.full((24, 2), middle), atol=2.0)
 
 
+def _axis(masks: torch.Tensor) -> torch.Tensor:
+    """How far the long axis of each mask is from upright, in degrees, -90 to 90."""
+    grid = torch.arange(masks.shape[-1], dtype=masks.dtype)
+    dy = grid[None, :, None] - _centroid(masks)[:, :1, None]
+    dx = grid[None, None, :] - _centroid(masks)[:, 1:, None]
+    weight = masks[:, 0]
+    yy, xx, xy = ((weight * a * b).sum((1, 2)) for a, b in ((dy, dy), (dx, dx), (dy, dx)))
+    return torch.rad2deg(0.5 * torch.atan2(2 * xy, yy - xx))
+
+
+def test_close_ups_turn_as_far_as_they_may(items):
+    any_way = _axis(source(items[:1], circle=8.0, prompts=0, batch_size=40)(1).target)
+    little = _axis(source(items[:1], circle=8.0, prompts=0, batch_size=40, turn=10.0)(1).target)
+    assert any_way.abs().median() > 30
+    assert 2 < little.abs().median() < 10  # not the largest: the stretch can make an ellipse nearly round
+    assert little.min() < 0 < little.max()
+
+
 def _centroid(masks: torch.Tensor) -> torch.Tensor:
     grid = torch.arange(masks.shape[-1], dtype=masks.dtype)
     total = masks.sum((1, 2, 3))
