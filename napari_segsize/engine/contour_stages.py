@@ -14,6 +14,7 @@ from torch import nn
 
 from ..errors import SegsizeError
 from ..project import Project, Split
+from ..project.checks import where as place_of
 from .closeup import CloseUp
 from .contour_config import ContourConfig
 from .contour_items import contour_items, hold_out
@@ -111,6 +112,7 @@ def _finetune(
             train, validation, network, config, state_file(project, stage),
             entry=entry, start_model=start_model, look_first=config.model == "starter",
         )  # fmt: skip
+        run.name_of = lambda plane: place_of(project.image(plane.image), plane)
         if state is not None:
             run.restore(state)
         for notice in notices:

@@ -21,12 +21,13 @@ from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..errors import SegsizeError
+from ..losses.notices import silence
 from . import checkpoint
 from .batch import Batch
 from .device import is_out_of_memory, memory_mb
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
 from .option import to_dict
-from .suspects import odd_slopes, odd_values, suspects_text
+from .suspects import odd_slopes, odd_values, planes_of, suspects_text
 from .training_config import TrainingConfig
 
 __all__ = ["Outcome", "Run", "fit"]
@@ -255,7 +256,7 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
     for index in range(run.parts):
         part = batch.part(index, run.parts).to(run.fabric.device)
         output = run.trained(part.inputs)
-        terms = _agreed(run, run.objective(output, part, run.step + 1, run.candidate), output)
+        terms = _agreed(run, _terms(run, output, part), output)
         if not terms:
             continue  # a part may hold nothing that is known
         total = torch.stack(list(terms.values())).sum()
@@ -274,6 +275,20 @@ def _backward(run: Run, batch: Batch) -> dict[str, float]:
             "The batch holds nothing to learn from. Add masks or sizes to the training images."
         )
     return losses
+
+
+def _terms(run: Run, output: Tensor, part: Batch) -> dict[str, Tensor]:
+    """The terms of a part; what cannot be computed of an output that is no number is said as such."""
+    try:
+        with silence():  # this loop looks at the values itself
+            return run.objective(output, part, run.step + 1, run.candidate)
+    except ValueError as error:
+        odd = [row for row, each in enumerate(output) if not each.isfinite().all()]
+        if not odd:
+            raise
+        raise _spoiled(
+            run, "network's output", suspects_text({"": planes_of(part, odd)}, part, run.name_of)
+        ) from error
 
 
 def _scaled(run: Run) -> bool:

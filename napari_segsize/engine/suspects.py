@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["Suspects", "odd_slopes", "odd_values", "suspects_text"]
+from ..losses.notices import silence
+
+__all__ = ["Suspects", "odd_slopes", "odd_values", "planes_of", "suspects_text"]
 
 Suspects = dict[str, tuple[Any, ...]]
 """Planes on which a term fails, by term; none when it fails on no image by itself."""
@@ -24,7 +26,7 @@ def odd_values(
 ) -> Suspects:
     """Terms that are not finite, crop by crop, for the logits of a batch's inputs."""
     found: dict[str, list[Any]] = {}
-    with torch.no_grad():
+    with torch.no_grad(), silence():
         for plane, rows, alone in _each(batch):
             terms = objective(logits[rows], alone, step, teacher)
             _note(found, plane, (name for name, term in terms.items() if not term.isfinite().all()))
@@ -42,7 +44,8 @@ def odd_slopes(
     found: dict[str, list[Any]] = {}
     for plane, rows, alone in _each(batch):
         own = logits.detach()[rows].requires_grad_()
-        terms = objective(own, alone, step, teacher)
+        with silence():
+            terms = objective(own, alone, step, teacher)
         odd = []
         for name, term in terms.items():
             (slope,) = torch.autograd.grad(term, own, retain_graph=True, allow_unused=True)
@@ -50,6 +53,13 @@ def odd_slopes(
                 odd.append(name)
         _note(found, plane, odd)
     return {name: tuple(planes) for name, planes in found.items()}
+
+
+def planes_of(batch: Any, rows: Iterable[int]) -> tuple[Any, ...]:
+    """Planes of these rows of a batch's inputs, as far as it knows them."""
+    planes = getattr(batch, "planes", ())
+    origin = [*range(len(planes)), *getattr(batch, "origin", torch.empty(0, dtype=torch.long)).tolist()]
+    return tuple(planes[origin[row]] for row in rows) if planes else ()
 
 
 def suspects_text(found: Suspects, batch: Any, name_of: Callable[[Any], str]) -> str:

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from napari_segsize.losses._masks import check_device, check_range
-from napari_segsize.losses._reduce import Reduction
+from napari_segsize.losses._reduce import Reduction, check_tensor
+from napari_segsize.losses.notices import look_for_odd, odd
 from napari_segsize.ops.polygon import polygon_mask
 
 
 def check_contours(contours: Tensor) -> None:
     """Raise a `ValueError` unless `contours` are ``(N, K, 2)`` or ``(T, N, K, 2)`` with K at least 3."""
+    check_tensor("contours", contours)
     if contours.ndim not in (3, 4) or contours.shape[-1] != 2 or contours.shape[-2] < 3:
         raise ValueError(
             "contours: expected (N, K, 2) or (T, N, K, 2) with at least 3 vertices, "
@@ -23,15 +25,26 @@ def check_contours(contours: Tensor) -> None:
         raise ValueError(f"contours: expected floats, got {contours.dtype}. Convert it: `contours.float()`.")
 
 
-def check_object_masks(target: Tensor, contours: Tensor) -> None:
-    """Raise a `ValueError` unless `target` is a mask ``(N, 1, H, W)`` for each of the contours."""
+def check_object_masks(target: Tensor, contours: Tensor) -> Tensor | float:
+    """Raise a `ValueError` unless `target` is a mask ``(N, 1, H, W)`` for each of the contours.
+
+    Otherwise 0, to be added to the values; on a GPU NaN ``(N,)`` for masks that hold more than 0..1.
+    """
+    check_tensor("target", target)
     if target.ndim != 4 or target.shape[:2] != (contours.shape[-3], 1):
         raise ValueError(
             f"target: expected ({contours.shape[-3]}, 1, H, W) for contours {tuple(contours.shape)}, "
             f"got {tuple(target.shape)}."
         )
     check_device("target", target, contours, "contours")
-    check_range(target)
+    wrong = check_range(target)
+    return 0.0 if wrong is None else odd(wrong[:, 0], contours)
+
+
+def check_pixel(pixel: float | Tensor) -> None:
+    """Raise a `ValueError` for the side of a pixel that is no number; those of a tensor are believed."""
+    if not isinstance(pixel, Tensor) and not 0 <= pixel < float("inf"):
+        raise ValueError(f"pixel: expected a side of 0 or more, got {pixel}.")
 
 
 def rendered(contours: Tensor, shape: tuple[int, int], masks: Tensor | None = None) -> Tensor:
@@ -51,4 +64,5 @@ def reduce_objects(values: Tensor, known: Tensor | None, reduction: Reduction) -
     count = torch.tensor(values.shape[-1]) if known is None else known.sum()
     if known is not None:
         values = torch.where(known, values, 0)
+    look_for_odd(values)
     return values if reduction == "none" else values.sum() / count.clamp(min=1)

@@ -7,12 +7,24 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from napari_segsize.losses.notices import look_for_odd
+
 Reduction = Literal["mean", "none"]
 """Mean over the planes that have a target, or one value a plane."""
 
 
+def check_tensor(name: str, given: object) -> None:
+    """Raise a `ValueError` unless `given` is a tensor."""
+    if not isinstance(given, Tensor):
+        raise ValueError(  # noqa: TRY004 -- as for every other bad input
+            f"{name}: expected a tensor, got {type(given).__name__}. Convert it: `torch.as_tensor({name})`."
+        )
+
+
 def check_per_plane(name: str, target: Tensor, logits: Tensor, *last: int) -> None:
     """Raise a `ValueError` unless `target` is ``(N, C, *last)``."""
+    check_tensor("logits", logits)
+    check_tensor(name, target)
     expected = (*logits.shape[:2], *last)
     if target.shape != expected:
         raise ValueError(
@@ -33,4 +45,5 @@ def reduce_planes(values: Tensor, known: Tensor, reduction: Reduction) -> Tensor
     if reduction not in get_args(Reduction):
         raise ValueError(f'reduction: expected "mean" or "none", got {reduction!r}.')
     values = torch.where(known, values, 0)
+    look_for_odd(values)
     return values if reduction == "none" else values.sum() / known.sum().clamp(min=1)

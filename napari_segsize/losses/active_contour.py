@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from napari_segsize.losses._masks import check_device, check_spacing, read_logits, read_masks
 from napari_segsize.losses._reduce import Reduction, reduce_planes
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.losses.notices import at_hand, odd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,8 +102,8 @@ def chan_vese_loss(
     logits : (N, C, *spatial) float Tensor
         Before the sigmoid; any number of spatial axes.
     image : (N, K, *spatial) Tensor
-        The image itself, K channels whose terms are averaged. An image with a pixel that is not finite has
-        no term. Brightness and contrast do not matter.
+        The image itself, K channels whose terms are averaged. An image with NaN has no term. Brightness and
+        contrast do not matter.
     length : float
         Weight of the outline, usually 0.01 to 1. More makes it smoother and drops small parts.
     inside, outside : float
@@ -142,6 +143,15 @@ def chan_vese_loss(
             f"image: expected ({len(logits)}, channels, {sides}) as logits, got {tuple(image.shape)}."
         )
     known = image.isfinite().flatten(1).all(-1)
+    unfit: Tensor | float = 0.0
+    if not (at_hand(image) and known.all()):
+        endless = image.isinf().flatten(1).any(-1)
+        if at_hand(image) and endless.any():
+            raise ValueError(
+                "image: expected finite numbers, or NaN where unknown, got Inf in number "
+                f"{endless.nonzero()[0].item()} of the batch."
+            )
+        known, unfit = known | endless, odd(endless, exact)[:, None]
     pixels = (
         image.to(exact.dtype).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).flatten(2)[:, None]
     )  # (N, 1, K, V)
@@ -155,7 +165,7 @@ def chan_vese_loss(
         # mean over K of inside (I - c1)^2 and outside (I - c2)^2, which stay as they are while u moves
         cost_in, cost_out = inside * within.mean(2), outside * beyond.mean(2)  # (N, C, V)
     region = (probs.flatten(2) * (cost_in - cost_out) + cost_out).mean(-1)
-    values = region + length * outline_length(probs, spacing).flatten(2).mean(-1)
+    values = region + length * outline_length(probs, spacing).flatten(2).mean(-1) + unfit
     return reduce_planes(values, known[:, None].expand(values.shape), reduction)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from napari_segsize.losses._masks import check_device, read_logits
 from napari_segsize.losses._reduce import Reduction, check_domain, check_per_plane, reduce_planes
+from napari_segsize.losses.notices import at_hand, odd
 
 
 def area_bounds_loss(
@@ -52,7 +53,7 @@ def area_bounds_loss(
     check_per_plane("bounds", bounds, logits, 2)
     check_domain(mask, logits)
     probs = read_logits(logits).sigmoid()
-    _check_order(bounds, logits)
+    unfit = _check_order(bounds, logits)
     if mask is not None:
         probs = torch.where(mask, probs, 0)
     area = probs.flatten(2).sum(-1)  # (N, C)
@@ -60,21 +61,25 @@ def area_bounds_loss(
     known = ~bounds.isnan().any(-1)
     low, high = bounds.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf).unbind(-1)
     square = (low - area).relu() ** 2 + (area - high).relu() ** 2
-    return reduce_planes(square / logits[0, 0].numel(), known, reduction)
+    return reduce_planes(square / logits[0, 0].numel() + unfit, known, reduction)
 
 
-def _check_order(bounds: Tensor, logits: Tensor) -> None:
-    """Raise a `ValueError` for bounds on another device, or, on a processor, with nothing between them."""
+def _check_order(bounds: Tensor, logits: Tensor) -> Tensor | float:
+    """Raise a `ValueError` for bounds on another device, or with nothing between them; else 0.
+
+    On a GPU, where looking would be a wait, NaN ``(N, C)`` where nothing is between.
+    """
     check_device("bounds", bounds, logits)
-    if bounds.device.type != "cpu":
-        return
-    low, high = bounds.double().unbind(-1)
+    low, high = bounds.unbind(-1)
     wrong = (low > high) | (low == torch.inf) | (high < 0)
+    if not at_hand(bounds):
+        return odd(wrong, logits)
     if wrong.any():
         raise ValueError(
             "bounds: expected the least and the most pixels, a positive area between them, "
             f"got {low[wrong][0]:g} and {high[wrong][0]:g}."
         )
+    return 0.0
 
 
 def area_bounds(area: Tensor, *, tolerance: float = 0.1) -> Tensor:

@@ -67,8 +67,8 @@ def cldice_loss(
     .. [1] Shit et al., "clDice, a novel topology-preserving loss function for tubular structure
        segmentation", CVPR, 2021.
     """
-    if iterations is not None and iterations < 0:
-        raise ValueError(f"iterations: expected 0 or more, or None, got {iterations}.")
+    if iterations is not None and not (float(iterations).is_integer() and iterations >= 0):
+        raise ValueError(f"iterations: expected a whole number, 0 or more, or None, got {iterations}.")
     if not smooth > 0:
         raise ValueError(f"smooth: expected more than 0, got {smooth}.")
     exact, truth, known = read_masks(logits, target, axes=(2, 3))
@@ -79,7 +79,7 @@ def cldice_loss(
             "and is not learned from. Leave `iterations` out.",
             stacklevel=2,
         )
-    count = needed if iterations is None else iterations
+    count = needed if iterations is None else int(iterations)
     probs = exact.sigmoid()
     line, true_line = soft_skeleton(probs, count), soft_skeleton(truth, count)
     precision = _share(line, truth, smooth)

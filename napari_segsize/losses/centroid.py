@@ -58,7 +58,7 @@ def centroid_loss(
     if not sharpness > 0:
         raise ValueError(f"sharpness: expected more than 0, got {sharpness}.")
     exact = read_logits(logits)
-    check_numbers("target", target, logits, least=-torch.inf)
+    unfit = check_numbers("target", target, logits, least=-torch.inf)
     log_weights = sharpness * nn.functional.logsigmoid(exact)
     if mask is not None:
         log_weights = log_weights.masked_fill(~mask, -torch.inf)
@@ -67,7 +67,7 @@ def centroid_loss(
     target = target.to(centre)
     known = ~target.isnan().any(-1)
     square = ((centre - target.nan_to_num(0.0)) ** 2).sum(-1)
-    return reduce_planes(square / sum(side**2 for side in logits.shape[2:]), known, reduction)
+    return reduce_planes(square / sum(side**2 for side in logits.shape[2:]) + unfit, known, reduction)
 
 
 class CentroidLoss(nn.Module):

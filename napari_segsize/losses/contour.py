@@ -79,12 +79,12 @@ def contour_segmentation_loss(
        ICLR 2020.
     """
     check_contours(contours)
-    check_object_masks(target, contours)
+    unfit = check_object_masks(target, contours)
     masks = rendered(contours, (target.shape[2], target.shape[3]), masks)
     target = target.to(masks)
     known = ~target.isnan().flatten(1).any(1)
     error = (masks - target.nan_to_num(0.0)).square().flatten(-3).mean(-1)
-    return reduce_objects(error, known, reduction)
+    return reduce_objects(error + unfit, known, reduction)
 
 
 def balloon_loss(

@@ -44,7 +44,7 @@ def contour_distance_loss(contours: Tensor, target: Tensor, *, reduction: Reduct
     `contour_segmentation_loss`.
     """
     check_contours(contours)
-    check_object_masks(target, contours)
+    unfit = check_object_masks(target, contours)
     mask = target > 0.5
     known = ~target.isnan().flatten(1).any(1) & mask.flatten(1).any(1) & ~mask.flatten(1).all(1)
     distance = signed_distance(mask).to(contours)
@@ -55,7 +55,7 @@ def contour_distance_loss(contours: Tensor, target: Tensor, *, reduction: Reduct
     away = functional.grid_sample(distance, place, padding_mode="border", align_corners=False)[:, 0]
     away = away + 0 * place.sum(-1)  # looking up forgets that a vertex is not a number
     away = torch.where(known[:, None, None], away, 0.0)
-    value = (away / sides.amax()).square().mean(-1).T  # (T, N)
+    value = (away / sides.amax()).square().mean(-1).T + unfit  # (T, N)
     return reduce_objects(value if contours.ndim == 4 else value[0], known, reduction)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from napari_segsize.losses._contours import check_contours, reduce_objects
+from napari_segsize.losses._contours import check_contours, check_pixel, reduce_objects
 from napari_segsize.losses._masks import check_numbers
-from napari_segsize.losses._reduce import Reduction
+from napari_segsize.losses._reduce import Reduction, check_tensor
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.points import outset
 
@@ -53,12 +53,14 @@ def extreme_points_loss(
     contour that reaches too far back vertex by vertex.
     """
     check_contours(contours)
+    check_tensor("points", points)
     if points.shape != (contours.shape[-3], 4, 2):
         raise ValueError(
             f"points: expected {(contours.shape[-3], 4, 2)} for contours {tuple(contours.shape)}, "
             f"got {tuple(points.shape)}."
         )
-    check_numbers("points", points, contours, "contours", least=-torch.inf)
+    check_pixel(pixel)
+    unfit = check_numbers("points", points, contours, "contours", least=-torch.inf)
     points = points.to(contours)
     outward = points.new_tensor([[-1, 0], [0, -1], [1, 0], [0, 1]])
     half = torch.as_tensor(pixel, device=points.device, dtype=points.dtype) / 2
@@ -68,7 +70,7 @@ def extreme_points_loss(
     reach = (contours @ outward.T).amax(-2) - (goal * outward).sum(-1)  # (..., N, 4)
     square = reach.square() + _distance_squared(goal, contours)
     square = torch.where(known, square, 0) / extent.clamp(min=1)[:, None] ** 2
-    return reduce_objects(square.sum(-1) / known.sum(-1).clamp(min=1), known.any(-1), reduction)
+    return reduce_objects(square.sum(-1) / known.sum(-1).clamp(min=1) + unfit, known.any(-1), reduction)
 
 
 def _extent(points: Tensor, known: Tensor) -> Tensor:

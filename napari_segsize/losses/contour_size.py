@@ -7,9 +7,9 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from napari_segsize.losses._contours import check_contours, reduce_objects, rendered
+from napari_segsize.losses._contours import check_contours, check_pixel, reduce_objects, rendered
 from napari_segsize.losses._masks import check_numbers
-from napari_segsize.losses._reduce import Reduction
+from napari_segsize.losses._reduce import Reduction, check_tensor
 from napari_segsize.losses.info import LossInfo
 from napari_segsize.ops.centroid import centroid
 from napari_segsize.ops.distance import chebyshev_distance
@@ -72,12 +72,14 @@ def contour_size_loss(
     side.
     """
     check_contours(contours)
+    check_tensor("size", size)
     if size.shape != (contours.shape[-3], 1):
         raise ValueError(
             f"size: expected {(contours.shape[-3], 1)} for contours {tuple(contours.shape)}, "
             f"got {tuple(size.shape)}."
         )
-    check_numbers("size", size, contours, "contours", least=0)
+    check_pixel(pixel)
+    unfit = check_numbers("size", size, contours, "contours", least=0)
     if not temperature > 0:
         raise ValueError(f"temperature: expected more than 0, got {temperature}.")
     masks = rendered(contours, shape, masks)
@@ -86,7 +88,14 @@ def contour_size_loss(
     width = 2 * _reach(masks.reshape(-1, 1, *shape), temperature).reshape(masks.shape[:-3])
     goal = (size - torch.as_tensor(pixel).to(size) / 2).nan_to_num(0.0).clamp(min=0)
     error = ((width - goal) / goal.clamp(min=1)) ** 2
-    return reduce_objects(error, known, reduction)
+    return reduce_objects(error + unfit, known, reduction)
+
+
+@torch.no_grad()
+def largest_square(masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre ``(B, 2)`` and side ``(B,)`` of the largest square inside coverages ``(B, 1, H, W)``, in px."""
+    centre = _centre(masks)
+    return centre, 2 * _distances(masks, centre).amin(-1)
 
 
 def _reach(masks: Tensor, temperature: float) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from napari_segsize.losses._masks import check_device, check_range, read_masks
-from napari_segsize.losses._reduce import Reduction, reduce_planes
+from napari_segsize.losses._reduce import Reduction, check_tensor, reduce_planes
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.losses.notices import odd
 from napari_segsize.ops.levelset import gradient, heaviside
 from napari_segsize.ops.signed_distance import has_edge, signed_distance
 
@@ -74,7 +75,7 @@ def phi_distance_loss(
     .. [1] Wang et al., "Object instance annotation with deep extreme level set evolution", CVPR 2019. There
        phi is negative inside.
     """
-    exact, truth, known = read_masks(phi, target, axes=(2, 3))
+    exact, truth, known = read_masks(phi, target, axes=(2, 3), name="phi")
     wanted = truncated_distance(truth, truncation=truncation).to(exact)
     return reduce_planes((exact - wanted).square().flatten(2).mean(-1), known, reduction)
 
@@ -130,6 +131,8 @@ def motion_direction_loss(motion: Tensor, target: Tensor, *, reduction: Reductio
     .. [1] Wang et al., "Object instance annotation with deep extreme level set evolution", CVPR 2019; after
        Bai and Urtasun, "Deep watershed transform for instance segmentation", CVPR 2017, eq. 2.
     """
+    check_tensor("motion", motion)
+    check_tensor("target", target)
     dims = motion.ndim - 2
     expected = (len(motion), 1, *motion.shape[2:])
     if dims not in (2, 3) or motion.shape[1] != dims or not motion.is_floating_point():
@@ -140,13 +143,14 @@ def motion_direction_loss(motion: Tensor, target: Tensor, *, reduction: Reductio
     if tuple(target.shape) != expected:
         raise ValueError(f"target: expected {expected} of this motion, got {tuple(target.shape)}.")
     check_device("target", target, motion, "motion")
-    check_range(target)
+    wrong = check_range(target)
     exact = motion if motion.dtype == torch.float64 else motion.float()
     wanted = motion_target(target).to(exact)
     unit = exact / (exact.square().sum(1, keepdim=True) + 1e-12).sqrt()
     angle = torch.acos(_COSINE * (unit * wanted).sum(1, keepdim=True).clamp(-1, 1))
     counts = (wanted != 0).any(1, keepdim=True)
     value = (angle.square() * counts).flatten(2).sum(-1) / counts.flatten(2).sum(-1).clamp(min=1)
+    value = value if wrong is None else value + odd(wrong, value)
     known = ~target.isnan().flatten(2).any(-1) if target.is_floating_point() else torch.ones_like(value) > 0
     mask = target if target.dtype == torch.bool else target > 0.5
     return reduce_planes(value, known & has_edge(mask), reduction)
@@ -186,7 +190,7 @@ def phi_bce_loss(
     .. [1] Wang et al., "Object instance annotation with deep extreme level set evolution", CVPR 2019; the
        balance is that of Xie and Tu, "Holistically-nested edge detection", ICCV 2015, eq. 2.
     """
-    exact, truth, known = read_masks(phi, target, axes=(2, 3))
+    exact, truth, known = read_masks(phi, target, axes=(2, 3), name="phi")
     inside = heaviside(exact, width=width).clamp(_LEAST, 1 - _LEAST)
     share = truth.flatten(2).mean(-1).reshape(*truth.shape[:2], *[1] * (truth.ndim - 2))
     object_weight, ground_weight = (1 - share, share) if balanced else (1.0, 1.0)

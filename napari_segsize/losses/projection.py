@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_segsize.losses._masks import check_numbers
-from napari_segsize.losses._reduce import Reduction, check_domain, reduce_planes
+from napari_segsize.losses._reduce import Reduction, check_domain, check_tensor, reduce_planes
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.losses.notices import look_for_probabilities
 from napari_segsize.ops.points import extents_of
 
 
@@ -74,13 +75,14 @@ def projection_loss(
         raise ValueError(f"reach: expected 0 or more, got {reach}.")
     exact = logits if logits.dtype == torch.float64 else logits.float()
     own = torch.ones_like(exact, dtype=torch.bool) if mask is None else mask
-    check_numbers("points", points, logits, least=-torch.inf)
+    unfit = check_numbers("points", points, logits, least=-torch.inf)
     points = points.to(exact)
     extents = points if points.ndim == 3 else extents_of(points)
     value = _lines(exact, own, extents) + _lines(exact.mT, own.mT, extents[..., [1, 0, 3, 2]])
     if points.ndim == 4:
         value = value + _touched(exact, own, points, reach)
-    return reduce_planes(value + 0 * exact.flatten(2).sum(-1), ~extents.isnan().all(-1), reduction)
+    value = value + unfit + 0 * exact.flatten(2).sum(-1)  # NaN logits are not hidden
+    return reduce_planes(value, ~extents.isnan().all(-1), reduction)
 
 
 def _lines(logits: Tensor, own: Tensor, extents: Tensor) -> Tensor:
@@ -126,6 +128,8 @@ def _touched(logits: Tensor, own: Tensor, points: Tensor, reach: float) -> Tenso
 
 
 def _check(logits: Tensor, points: Tensor) -> None:
+    check_tensor("logits", logits)
+    check_tensor("points", points)
     if logits.ndim != 4 or not logits.is_floating_point():
         raise ValueError(
             f"logits: expected (N, C, H, W) floats, got {tuple(logits.shape)} of {logits.dtype}. "
@@ -137,6 +141,7 @@ def _check(logits: Tensor, points: Tensor) -> None:
             f"points: expected {expected} or {(*expected, 2)} for logits {tuple(logits.shape)}, "
             f"got {tuple(points.shape)}."
         )
+    look_for_probabilities(logits)
 
 
 class ProjectionLoss(nn.Module):

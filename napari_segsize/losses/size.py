@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from napari_segsize.losses._masks import check_numbers
-from napari_segsize.losses._reduce import Reduction, check_domain, check_per_plane, reduce_planes
+from napari_segsize.losses._reduce import (
+    Reduction,
+    check_domain,
+    check_per_plane,
+    check_tensor,
+    reduce_planes,
+)
+from napari_segsize.losses.notices import look_for_probabilities
 from napari_segsize.ops.size import object_size, size_and_flips
 
 if TYPE_CHECKING:
@@ -92,12 +99,12 @@ def size_loss(
     if noise is not None and noise.shape != (samples, *logits.shape):
         raise ValueError(f"noise: expected {(samples, *logits.shape)}, got {tuple(noise.shape)}.")
     check_domain(mask, logits)
-    check_numbers("size", size, logits, least=0)
+    unfit = check_numbers("size", size, logits, least=0)
     size = size.to(_real(logits))
     listens = torch.is_grad_enabled() and logits.requires_grad
     args = (size, samples, temperature, generator, noise, mask, border, listens)
     values = cast("Tensor", _SizeEstimator.apply(logits, *args))  # type: ignore[no-untyped-call]
-    return reduce_planes(values, ~size.isnan(), reduction)
+    return reduce_planes(values + unfit, ~size.isnan(), reduction)
 
 
 def size_error(
@@ -211,9 +218,11 @@ def _real(logits: Tensor) -> torch.dtype:
 
 
 def _check(logits: Tensor, size: Tensor) -> None:
+    check_tensor("logits", logits)
     if logits.ndim not in (4, 5) or not logits.is_floating_point():
         raise ValueError(
             "logits: expected (N, C, *spatial) floats with 2 or 3 spatial axes, "
             f"got {tuple(logits.shape)} of {logits.dtype}."
         )
     check_per_plane("size", size, logits)
+    look_for_probabilities(logits)

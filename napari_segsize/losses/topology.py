@@ -204,7 +204,7 @@ def _check(dimensions: Sequence[Dimension], patch: int | None, least: float) -> 
     chosen = tuple(dimensions)
     if not chosen or not set(chosen) <= {0, 1} or len(set(chosen)) < len(chosen):
         raise ValueError(f"dimensions: expected 0 (parts), 1 (holes) or both, got {chosen}.")
-    if patch is not None and patch < 2:
+    if patch is not None and not (float(patch).is_integer() and patch >= 2):
         raise ValueError(f"patch: expected a side of 2 pixels or more, or None, got {patch}.")
     if not 0 <= least < 1:
         raise ValueError(f"least: expected a persistence from 0 to 1, got {least}.")

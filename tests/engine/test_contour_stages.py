@@ -399,3 +399,17 @@ def test_a_damaged_or_foreign_network_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(SegsizeError, match="cannot be read"):
         load_starter(file)
+
+
+def test_a_network_whose_output_is_no_number_ends_with_a_sentence(project, monkeypatch):
+    annotate(project)
+
+    def spoiled(*arguments, **options):
+        network = build_contour_net(*arguments, **options)
+        with torch.no_grad():
+            next(network.parameters()).fill_(torch.nan)
+        return network
+
+    monkeypatch.setattr("napari_segsize.engine.outline_networks.build_contour_net", spoiled)
+    with pytest.raises(SegsizeError, match=r"network's output is not a number at step 1, in image.0\. The"):
+        list(finetune_contour(project, tiny(model="small")))

@@ -4,56 +4,13 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import Any
+import warnings
 
 import pytest
 import torch
-from torch import Tensor
+from loss_inputs import ON_LESS, ON_MASKS, PLANES, SHAPE, WITH_TARGET, call, given, prediction, square, target
 
 from napari_segsize.losses import LOSSES
-
-SHAPE = (12, 14)
-WITH_TARGET = [name for name, info in LOSSES.items() if info.needs]
-ON_MASKS = [name for name, info in LOSSES.items() if info.needs == ("mask",)]
-ON_LESS = [name for name in WITH_TARGET if LOSSES[name].needs[0] not in ("mask", "image")]
-PLANES = {"projection", "topology", "edge_bce", "nms", "direction"}
-"""Losses that know images in two dimensions only."""
-
-
-def square(*shape: int) -> Tensor:
-    mask = torch.zeros(2, 1, *shape, dtype=torch.bool)
-    mask[(..., *[slice(3, 9)] * len(shape))] = True
-    return mask
-
-
-def target(name: str) -> Tensor:
-    return {
-        "mask": square(*SHAPE),
-        "size": torch.tensor([[6.0], [6.0]]),
-        "area": torch.tensor([[[20.0, 40.0]]] * 2),
-        "centre": torch.tensor([[[5.5, 6.5]]] * 2),
-        "points": torch.tensor([[3.0, 5], [5, 3], [8, 5], [5, 8]]).repeat(2, 1, 1),
-        "extents": torch.tensor([[[3.0, 4, 8, 9]]] * 2),
-        "image": torch.rand(2, 1, *SHAPE),
-    }[LOSSES[name].needs[0]]
-
-
-def prediction(name: str) -> Tensor:
-    if LOSSES[name].acts_on == "contour":
-        turn = torch.arange(12) * math.pi / 6
-        return torch.stack([6 + 4 * turn.sin(), 7 + 4 * turn.cos()], -1).repeat(2, 1, 1)
-    return torch.randn(2, 2 if LOSSES[name].acts_on == "field" else 1, *SHAPE)
-
-
-def call(name: str, guess: Tensor, *truth: Tensor) -> Tensor:
-    function: Any = LOSSES[name].function
-    options = {"shape": SHAPE} if "shape" in inspect.signature(function).parameters else {}
-    found: Tensor = function(guess, *truth, **options)
-    return found
-
-
-def given(name: str) -> list[Tensor]:
-    return [target(name)] if LOSSES[name].needs else []
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -65,11 +22,16 @@ def test_a_prediction_that_is_no_number_shows_or_is_refused(name, value):
         with pytest.raises(ValueError, match="expected finite coordinates"):
             call(name, guess, *given(name))
         return
-    found = call(name, guess, *given(name))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = call(name, guess, *given(name))
     if math.isnan(value):
         assert found.isnan()
     else:  # an endless logit is a sure pixel: either that is counted, or it shows
         assert not found.isfinite() or found != 0
+    assert [str(each.message).split(", got")[0] for each in said] == [
+        f"{LOSSES[name].function.__name__}: expected a finite value"
+    ] * (not found.isfinite())
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -126,7 +88,7 @@ def test_a_batch_may_mix_known_and_unknown(name):
     assert call(name, guess, torch.full_like(truth, math.nan)) == 0
 
 
-@pytest.mark.parametrize("name", ON_LESS)
+@pytest.mark.parametrize("name", [*ON_LESS, "chan_vese"])
 def test_what_cannot_be_is_refused(name):
     with pytest.raises(ValueError, match="expected"):
         call(name, prediction(name), torch.full_like(target(name), math.inf))
@@ -164,3 +126,52 @@ def test_volumes_are_computed_or_refused_with_a_way_out(name):
         return
     with pytest.raises(ValueError, match="Cut volumes into planes"):
         call(name, guess, truth)
+
+
+@pytest.mark.parametrize("name", WITH_TARGET)
+def test_what_is_no_tensor_is_told_apart(name):
+    for guess, truth in ((prediction(name).numpy(), target(name)), (prediction(name), target(name).numpy())):
+        with pytest.raises(
+            ValueError, match=r"expected a tensor, got ndarray\. Convert it: `torch\.as_tensor"
+        ):
+            call(name, guess, truth)
+
+
+@pytest.mark.parametrize("name", [name for name in ON_MASKS if LOSSES[name].acts_on in ("logits", "edges")])
+@pytest.mark.parametrize("sure", [-30.0, 30.0])
+def test_an_empty_or_full_prediction_of_an_object_costs(name, sure):
+    """But for what they are not made to see, which their paragraphs say."""
+    if name == "direction" or (sure > 0 and name in ("topology", "cldice")):
+        pytest.skip(
+            "no direction where nothing bends; one part as wanted; no centre line of what is too thick"
+        )
+    value = call(name, torch.full((2, 1, *SHAPE), sure), target(name))
+    assert value.isfinite()
+    assert value > 0
+
+
+NUMBERS = [
+    (name, key)
+    for name, info in LOSSES.items()
+    for key, each in inspect.signature(info.function).parameters.items()
+    if isinstance(each.default, float) or key in ("spacing", "alpha", "iterations", "patch")
+]
+
+
+@pytest.mark.parametrize(("name", "key"), NUMBERS)
+def test_options_that_are_no_numbers_are_refused(name, key):
+    wrong = (math.nan, 1.0) if key == "spacing" else math.nan
+    with pytest.raises(ValueError, match=f"{key}.*: expected"):
+        call(name, prediction(name), *given(name), **{key: wrong})
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_modules_refuse_what_functions_refuse(name):
+    module = LOSSES[name].module()
+    shape = (SHAPE,) if "shape" in inspect.signature(module.forward).parameters else ()
+    assert module(prediction(name), *given(name), *shape).isfinite()
+    with pytest.raises(ValueError, match="expected"):
+        module(prediction(name).long(), *given(name), *shape)
+    if LOSSES[name].needs and LOSSES[name].needs != ("image",):
+        with pytest.raises(ValueError, match="expected"):
+            module(prediction(name), target(name)[None], *shape)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from napari_segsize.losses import HausdorffConvolutionLoss, hausdorff_convolution_loss
+from napari_segsize.losses import HausdorffConvolutionLoss, hausdorff_convolution_loss, notices
 
 
 def brute_mean(image: np.ndarray, radius: int) -> np.ndarray:
@@ -97,6 +97,7 @@ def test_no_number_leaves_the_device(monkeypatch):
         raise AssertionError("a round trip")
 
     logits, target = torch.randn(1, 1, 8, 8, requires_grad=True), torch.rand(1, 1, 8, 8) < 0.4
+    monkeypatch.setattr(notices, "_NEAR", frozenset())  # what a processor does is no transfer
     for name in ("numpy", "cpu", "item", "tolist", "__bool__", "__float__", "nonzero"):
         monkeypatch.setattr(torch.Tensor, name, fail)
     hausdorff_convolution_loss(logits, target).backward()

@@ -8,7 +8,7 @@ import torch
 from scipy.ndimage import convolve
 from torch.autograd import gradcheck
 
-from napari_segsize.losses import HausdorffErosionLoss, hausdorff_erosion_loss, hausdorff_loss
+from napari_segsize.losses import HausdorffErosionLoss, hausdorff_erosion_loss, hausdorff_loss, notices
 from napari_segsize.losses.hausdorff_erosion import residues
 
 SHAPES = [(6, 7), (4, 5, 4)]
@@ -141,6 +141,7 @@ def test_no_number_leaves_the_device(monkeypatch):
         raise AssertionError("a round trip")
 
     logits, target = torch.randn(1, 1, 8, 8, requires_grad=True), torch.rand(1, 1, 8, 8) < 0.4
+    monkeypatch.setattr(notices, "_NEAR", frozenset())  # what a processor does is no transfer
     for name in ("numpy", "cpu", "item", "tolist", "__bool__", "__float__", "nonzero"):
         monkeypatch.setattr(torch.Tensor, name, fail)
     hausdorff_erosion_loss(logits, target).backward()

@@ -171,7 +171,8 @@ def test_every_float_type(dtype):
 def test_nan_logits_show():
     logits = torch.zeros(1, 1, 13, 17)
     logits[..., 6, 6] = np.nan
-    assert projection_loss(logits, POINTS).isnan()
+    with pytest.warns(UserWarning, match="expected a finite value"):
+        assert projection_loss(logits, POINTS).isnan()
 
 
 def test_the_module_is_the_function_and_the_catalogue_has_it():
