@@ -187,8 +187,9 @@ class AnnotatePage(QWidget):
         self._layers.flush()  # a stroke first, so that "undo" means the stroke and "next" does not lose it
         getattr(self._controller, name)()
 
-    def _on_tool_clicked(self, tool: str, checked: bool) -> None:
-        self._on_tool(tool if checked else "")
+    def _on_tool_clicked(self, tool: str, _checked: bool = False) -> None:
+        # asked of the button, since PySide6 calls a `partial` without the argument that Qt has a default for
+        self._on_tool(tool if self.buttons[tool].isChecked() else "")
 
     def _on_tool(self, tool: str) -> None:
         try:

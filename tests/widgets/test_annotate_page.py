@@ -255,6 +255,16 @@ def test_the_tool_buttons_follow_napari(page):
     assert not any(page.buttons[tool].isChecked() for tool in ("stamp", "select", "paint"))
 
 
+@pytest.mark.parametrize("tool", ["stamp", "select", "paint"])
+def test_a_click_on_a_tool_takes_it_up_and_another_puts_it_down(page, qtbot, tool):
+    qtbot.mouseClick(page.buttons[tool], LEFT)
+    assert page.layers.tool == tool
+    assert page.buttons[tool].isChecked()
+    qtbot.mouseClick(page.buttons[tool], LEFT)
+    assert page.layers.tool == ""
+    assert not page.buttons[tool].isChecked()
+
+
 def test_a_removed_layer_is_explained(page):
     page.layers.viewer.layers.remove(page.layers.stamps.layer)
     assert "still in the project" in page.hint.text()
