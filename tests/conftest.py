@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
 import tempfile
@@ -22,6 +23,20 @@ os.environ["XDG_CONFIG_HOME"] = _HOME.name  # the list of recent projects
 os.environ.setdefault("NAPARI_CATCH_ERRORS", "0")
 # Before torch is imported: its threads wait by spinning, which on a busy machine costs more than they give.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def _choose_qt() -> None:
+    """Have napari and pytest-qt use the same binding: two of them in one process end in a crash.
+
+    It is the one that ``QT_API`` names, else the first that is installed.
+    """
+    installed = [name for name in ("PyQt6", "PySide6") if importlib.util.find_spec(name) is not None]
+    chosen = os.environ.get("QT_API") or (installed[0].lower() if installed else None)
+    if chosen is not None:
+        os.environ["QT_API"] = os.environ["PYTEST_QT_API"] = chosen
+
+
+_choose_qt()  # before either is imported
 
 
 @pytest.fixture(autouse=True)
