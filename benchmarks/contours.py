@@ -58,7 +58,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="*", default=[0])
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--most", type=int, default=0, help="objects a set, 0: all")
+    parser.add_argument("--most", type=int, default=0, help="objects a set for the snake, 0: all")
+    parser.add_argument("--methods", nargs="*", default=["arcs", "snake", "one look", "network"])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"{platform.processor() or platform.machine()}, torch {torch.__version__}, {' '.join(sys.argv)}")
@@ -102,7 +103,7 @@ def overlap(contour: Tensor, mask: Tensor) -> float:
 def arcs(scene: Scene, prompts: list[Prompt]) -> list[Tensor]:
     """No learning: quarter ellipses through the four points."""
     network, _ = load_starter()
-    return list(evolve_prompts(network, scene.image, prompts, iterations=0).contours[0])
+    return list(evolve_prompts(network, scene.image, prompts, iterations=0, views=1).contours[0])
 
 
 def geodesic(scene: Scene, prompts: list[Prompt]) -> list[Tensor]:
@@ -110,11 +111,12 @@ def geodesic(scene: Scene, prompts: list[Prompt]) -> list[Tensor]:
     return [list(snake(scene.image, prompt))[-1] for prompt in prompts]
 
 
-def evolved(network: ContourNet, iterations: int = 2) -> Method:
+def evolved(network: ContourNet, iterations: int = 2, views: int = 4) -> Method:
     """The network's contours."""
 
     def method(scene: Scene, prompts: list[Prompt]) -> list[Tensor]:
-        return list(evolve_prompts(network, scene.image, prompts, iterations=iterations).contours[-1])
+        found = evolve_prompts(network, scene.image, prompts, iterations=iterations, views=views)
+        return list(found.contours[-1])
 
     return method
 
@@ -135,8 +137,13 @@ def never_seen(arguments: argparse.Namespace, name: str, network: ContourNet) ->
     """The whole of a set that the network was not trained on."""
     found = scenes(arguments.data, name)
     objects = sum(len(scene.masks) for scene in found)
-    rows = {"arcs": arcs, "snake": geodesic, "network": evolved(network)}
-    for label, method in rows.items():
+    rows = {
+        "arcs": arcs,
+        "snake": geodesic,
+        "one look": evolved(network, views=1),
+        "network": evolved(network),
+    }
+    for label, method in ((label, rows[label]) for label in arguments.methods):
         most = arguments.most if label == "snake" else 0
         values = [mean_iou(found, method, seed, most) for seed in arguments.seeds]
         part = f" (first {most})" if most else ""

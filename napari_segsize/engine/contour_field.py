@@ -1,4 +1,4 @@
-"""From prompts in one image to contours: cut regions, ask the network once, move the vertices."""
+"""From prompts in one image to contours: cut regions, ask the network, move the vertices."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..ops.starts import extreme_points_contour, stamp_contour
 from .closeup import MARGIN, SIDE, in_three_channels, normalised_rois
 from .contour_batch import prompted
 from .prompt import Prompt
+from .views import agreed_field
 
 __all__ = ["STAMP_MARGIN", "Evolution", "evolve_prompts", "regions", "start_contours"]
 
@@ -72,8 +73,9 @@ def evolve_prompts(
     *,
     vertices: int = 32,
     iterations: int = 3,
+    views: int = 4,
 ) -> Evolution:
-    """Outline objects of one image, all in one pass of the network.
+    """Outline objects of one image, all at once.
 
     Parameters
     ----------
@@ -84,6 +86,8 @@ def evolve_prompts(
         All of this image.
     vertices, iterations : int
         Of the contours.
+    views : int
+        How often the network looks at each region, see `agreed_field`.
     """
     device = next(network.parameters()).device
     rois = regions(prompts)
@@ -93,6 +97,6 @@ def evolve_prompts(
     images = normalised_rois(cut_rois(in_three_channels(image), rois, SIDE))
     inside = rois.inside(starts, SIDE)
     inputs = prompted(images, rois.inside(points, SIDE), inside, network.prompts)
-    fields = network(inputs.to(device)).to("cpu", torch.float32)
+    fields = agreed_field(network, inputs.to(device), views).to("cpu", torch.float32)
     contours = evolve_contours(fields, inside, iterations)
     return Evolution(torch.stack([rois.outside(each, SIDE) for each in contours]), fields, rois)

@@ -38,6 +38,7 @@ __all__ = ["Evolver", "evolve", "evolving"]
 Result = ContourDone | ContourFailed
 _TOGETHER = 32  # regions looked at in one pass: small enough that the first contours come soon
 _LEAST = 1.0  # px²: what is smaller has collapsed
+_TRIES = 5
 _CROSSED = "The contour crossed itself and was cut to its largest part."
 _COLLAPSED = "The contour collapsed; the start is shown instead."
 
@@ -107,8 +108,9 @@ class Evolver:
         begun = time.perf_counter()
         config = self.config
         found = evolve_prompts(
-            self.network, image, prompts, vertices=config.vertices, iterations=config.iterations
-        )
+            self.network, image, prompts, vertices=config.vertices, iterations=config.iterations,
+            views=config.views,
+        )  # fmt: skip
         share = (time.perf_counter() - begun) / len(prompts)
         for index, prompt in enumerate(prompts):
             scale = float(found.rois.scale[index])
@@ -271,11 +273,13 @@ def _done(
 
 def _valid(last: NDArray[np.float32], start: NDArray[np.float32]) -> tuple[NDArray[np.float32], str]:
     """The last contour as a valid one of as many vertices, and what had to be done to it."""
-    mended, changed = repair(last)
-    if not changed:
-        return last, ""
-    ring = torch.from_numpy(mended.astype(np.float32))[None]
-    if float(area(ring)) < _LEAST:
-        return start, _COLLAPSED
-    even: NDArray[np.float32] = resample(ring, len(last))[0].numpy()
-    return even, _CROSSED
+    count, notice = len(last), ""
+    for _ in range(_TRIES):  # where a part is thin, vertices at even distances may cross it again
+        mended, changed = repair(last)
+        if not changed:
+            return last, notice
+        ring = torch.from_numpy(mended.astype(np.float32))[None]
+        if float(area(ring)) < _LEAST:
+            break
+        last, notice = resample(ring, count)[0].numpy(), _CROSSED
+    return start, _COLLAPSED
