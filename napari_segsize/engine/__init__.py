@@ -7,13 +7,13 @@ is set up), `fitting` and `memory` (crops and tiles that fit into it), `advice` 
 (one at a time), `loop` (the steps), `run_files` (what a run leaves), `suspects` (which image failed),
 `checkpoint` (files) and `device`.
 The same for contours: `contour_stages`, `contour_items` and `closeup` (annotations to close-ups),
-`contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt`
-into a contour, through the network (`contour_field`, `views`, `starter`: the one that ships), the `snake`, or a level
-set (`levelset_field`, `levelset_outlines`; `levelset_runs`, `levelset_objective` and `levelset_config`
-train its network, through `contour_stages` too: `outline_networks` says what differs); `readiness` compiles
-before the first one. For masks that are a few pixels off: `alignment` moves one outline (`outline_search`
-by `outline_evidence`, or `geodesic`), `refine` those of a plane; `edge_stages`, `edge_items`, `edge_batch`,
-`edge_runs` and `edge_config` train the network that finds thin edges.
+`contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt` into a
+contour, through the network (`contour_field`, `views`, `starter`: the one that ships), the `snake`, or a
+level set (`levelset_field`, `levelset_outlines`; `levelset_runs`, `levelset_objective` and
+`levelset_config` train its network, through `contour_stages` too: `outline_networks` says what differs);
+`readiness` compiles before the first one. For masks that are a few pixels off: `alignment` moves one
+outline (`outline_search` by `outline_evidence`, or `geodesic`), `refine` those of a plane; `edge_stages`,
+`edge_items`, `edge_batch`, `edge_runs` and `edge_config` train the network that finds thin edges.
 `microscope` explains one plane; `loss_look` shows one loss of it, `loss_catalogue` names them all; `report`,
 `chart` and `figure` make the page of results.
 
