@@ -193,14 +193,16 @@ def test_a_mask_says_what_a_loss_without_masks_learns_from(look, files):
     assert "empty" in sentence(look("centroid", "prob.tif", "empty.npy"))
 
 
-def test_a_contour_has_a_gradient_and_no_picture(look, files):
+def test_a_contour_has_a_gradient_and_the_picture_of_its_mask(look, files):
     contour = np.array([[2.0, 3.0], [2.0, 11.0], [10.0, 11.0], [10.0, 3.0]])
     np.save(files / "contour.npy", contour)
     more = ("--shape", "12", "15", "--out", str(files / "o"), "--json")
     found = seen(look("balloon", "contour.npy", None, *more))
     view = microscope("balloon", contour, shape=SHAPE)
     assert found["value"] == view.value
-    assert found["files"] == [str(files / "o" / "gradient.tif")]
+    names = ["gradient.tif", "rendered-mask.tif", "rendered-mask.png", "outside.tif", "outside.png"]
+    assert found["files"] == [str(files / "o" / name) for name in names]
+    assert tifffile.imread(files / "o" / "gradient.tif").shape == (4, 2)
     np.testing.assert_array_equal(tifffile.imread(files / "o" / "gradient.tif"), view.gradient)
     assert "needs --shape" in sentence(look("balloon", "contour.npy", None))
     assert "no option shape" in sentence(look("dice", "prob.tif", "mask.png", "--shape", "12", "15"))

@@ -11,7 +11,7 @@ import inspect
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LossEntry", "LossOption", "catalogue"]
 
+Acts = Literal["pixels", "edges", "contour", "phi", "field"]
 OptionKind = Literal["switch", "whole", "number", "choice", "wholes"]
 
 _PIXELS, _OUTLINE = "On every pixel", "Distance to the outline"
@@ -71,8 +72,19 @@ _HIDDEN = {
     "directions",
 }
 """Options that are no matter for one plane, or are made for training."""
-_RARE = {"border", "smooth", "spacing", "temperature", "inside", "outside", "least", "offset", "dimensions"}
-_KNOWN_NEEDS = {"mask", "size", "centre", "area", "extents", "image"}
+_RARE = {
+    "pixel",
+    "border",
+    "smooth",
+    "spacing",
+    "temperature",
+    "inside",
+    "outside",
+    "least",
+    "offset",
+    "dimensions",
+}
+_KNOWN_NEEDS = {"mask", "size", "centre", "area", "extents", "points", "image"}
 _ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*)(?: : (?P<type>.+))?$")
 _SAME = re.compile(r"^As for (\w+)\.$")
 _MARKUP = (
@@ -120,9 +132,12 @@ class LossEntry:
     Attributes
     ----------
     needs : str
-        "mask", "size", "centre", "area", "extents" or "image"; "" for a term on the prediction alone.
+        "mask", "size", "centre", "area", "extents", "points" or "image"; "" for a term on the prediction
+        alone.
+    acts_on : {"pixels", "edges", "contour", "phi", "field"}
+        What the prediction has to be.
     reason : str
-        Why it cannot be looked at on a plane of pixels; "" if it can.
+        Why it cannot be looked at; "" if it can.
     """
 
     name: str
@@ -132,13 +147,14 @@ class LossEntry:
     looks_at: str
     reference: str
     needs: str = ""
+    acts_on: Acts = "pixels"
     options: tuple[LossOption, ...] = ()
     reason: str = ""
 
 
 @cache
 def catalogue() -> tuple[LossEntry, ...]:
-    """Every loss, by group; losses that act on something else than pixels say so."""
+    """Every loss, by group."""
     from ..losses import LOSSES
 
     entries = [_entry(name, info) for name, info in LOSSES.items()]
@@ -148,10 +164,10 @@ def catalogue() -> tuple[LossEntry, ...]:
 
 
 def _entry(name: str, info: LossInfo) -> LossEntry:
-    on_pixels = info.acts_on in ("logits", "probabilities", "edges")
     title, group = _TITLES.get(name, (name.replace("_", " ").capitalize(), _OTHER))
     if info.acts_on == "contour":
         group = _CONTOURS
+    acts_on: Acts = "pixels" if info.acts_on in ("logits", "probabilities") else cast("Acts", info.acts_on)
     return LossEntry(
         name=name,
         title=title,
@@ -160,16 +176,13 @@ def _entry(name: str, info: LossInfo) -> LossEntry:
         looks_at=info.looks_at,
         reference=info.reference,
         needs=info.needs[0] if info.needs else "",
-        options=_options(name, info.function) if on_pixels else (),
+        acts_on=acts_on,
+        options=_options(name, info.function),
         reason=_reason(info),
     )
 
 
 def _reason(info: LossInfo) -> str:
-    if info.acts_on == "contour":
-        return "It acts on the vertices of a contour, not on pixels."
-    if info.acts_on not in ("logits", "edges"):
-        return f"It acts on {info.acts_on}, not on the probabilities of pixels."
     unknown = set(info.needs) - _KNOWN_NEEDS
     return f"It needs the {', '.join(sorted(unknown))}, which no layer has." if unknown else ""
 

@@ -5,22 +5,27 @@ torch is imported inside the functions, so that a page can import the values.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .loss_prediction import contour_of, edges_of, field_of, level_set_of, own_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
+    from ..losses.info import LossInfo
     from ..losses.microscope import Kind, LossView, Slope
 
 __all__ = ["MOST_PIXELS", "LossRequest", "look_at_loss", "looks_at_loss", "said_by_mask", "warm_up"]
 
+LookKind = Literal["auto", "logits", "probabilities", "mask", "outlines"]
 MOST_PIXELS = 1 << 20
 """Of a plane: the slowest losses take a second for so many."""
 
@@ -34,29 +39,50 @@ class LossRequest:
     name : str
         Of the loss, in the catalogue.
     prediction : (H, W) array
-        Probabilities, logits, a mask or labels.
+        Probabilities, logits, a mask or labels. For a loss on level sets phi, or a mask, whose
+        `signed_distance` is taken; on motion fields the field ``(2, H, W)``, or what a level set is made of;
+        on contours the vertices ``(K, 2)`` of one, `drawn`, or pixels whose outline is taken.
     target : (H, W) array
         A mask or labels, also for a loss that learns from less: its size, centre or box is then taken. The
-        image for a loss that needs an image; None for one that needs nothing.
+        image for a loss that needs an image; extreme points ``(4, 2)``, in any order, for one that needs
+        those; None for one that needs nothing.
     kind, slope
-        As of `napari_segsize.losses.microscope.microscope`.
+        As of `napari_segsize.losses.microscope.microscope`; of edges also "outlines": those of objects. Of a
+        level set "logits" stands for numbers that are one.
     options : mapping
         Parameters of the loss; ``spacing=True`` stands for `spacing`.
     spacing : (float, float)
         Sides of a pixel, y and x.
     size, centre
         What was said without a mask: taken where the target is empty.
+    drawn : bool
+        Whether `prediction` is the vertices of a contour.
+    shape : (int, int), optional
+        Of the image that a drawn contour lies in.
+    vertices : int
+        Of the contour, at equal steps; 0: as many as were drawn, or `VERTICES` of an outline of pixels.
+    label : int, optional
+        The object whose outline is taken; None, or where it is not there: the largest.
     """
 
     name: str
     prediction: NDArray[Any]
     target: NDArray[Any] | None = None
-    kind: Kind = "auto"
+    kind: LookKind = "auto"
     slope: Slope = "probabilities"
     options: Mapping[str, Any] = field(default_factory=dict)
     spacing: tuple[float, float] = (1.0, 1.0)
     size: float | None = None
     centre: tuple[float, float] | None = None
+    drawn: bool = False
+    shape: tuple[int, int] | None = None
+    vertices: int = 0
+    label: int | None = None
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """Height and width of what is looked at."""
+        return self.shape if self.drawn and self.shape is not None else self.prediction.shape[-2:]
 
 
 def look_at_loss(request: LossRequest) -> LossView:
@@ -72,10 +98,17 @@ def look_at_loss(request: LossRequest) -> LossView:
     info = look_up(request.name)
     need = info.needs[0] if info.needs else ""
     notices: list[str] = []
-    prediction = _shares(request, notices)
-    target = _target(need, request, notices)
-    options = _settings(request)
-    view = microscope(request.name, prediction, target, kind=request.kind, slope=request.slope, **options)
+    options = _settings(request, info)
+    prediction, kind = _prediction(request, info.acts_on, notices)
+    target = _target(need, request)
+    if info.acts_on == "contour" and target is not None:
+        target = _of_contour(need, request, prediction, target, notices)
+    elif target is not None:
+        target = _learned_from(need, request, target, notices)
+    view = microscope(request.name, prediction, target, kind=kind, slope=request.slope, **options)
+    if info.acts_on == "contour" and not (request.drawn and not request.vertices):
+        way = np.roll(prediction, -1, 0) - prediction  # on screen there is no such contour yet
+        view = replace(view, marks={**view.marks, "contour": np.concatenate((prediction, way), 1)})
     if any("target is empty" in each for each in view.notices):  # the loss's own word says more than ours
         notices = [each for each in notices if "target is empty" not in each]
     return replace(view, notices=(*notices, *view.notices))
@@ -115,32 +148,76 @@ def _shares(request: LossRequest, notices: list[str]) -> NDArray[Any]:
     return given
 
 
-def _settings(request: LossRequest) -> dict[str, Any]:
+def _prediction(request: LossRequest, acts_on: str, notices: list[str]) -> tuple[NDArray[Any], Kind]:
+    """What the loss acts on, and what its numbers are."""
+    if acts_on == "contour":
+        return contour_of(request, notices), "auto"
+    if acts_on in ("phi", "field"):
+        made = level_set_of if acts_on == "phi" else field_of
+        return made(request, notices), "auto"
+    if acts_on == "edges":
+        edges, kind = edges_of(request, notices)
+        if edges is not request.prediction:
+            return edges, "mask"
+        return _shares(request, notices), cast("Kind", kind)
+    return _shares(request, notices), cast("Kind", request.kind)
+
+
+def _settings(request: LossRequest, info: LossInfo) -> dict[str, Any]:
     import torch
 
     options = dict(request.options)
     if "spacing" in options:
         options["spacing"] = request.spacing if options["spacing"] else None
+    if "shape" in inspect.signature(info.function).parameters:
+        options["shape"] = request.plane
     if request.name == "size":
         options["generator"] = torch.Generator().manual_seed(0)  # the same masks, the same picture
     return options
 
 
-def _target(need: str, request: LossRequest, notices: list[str]) -> Any:
-    """What the loss learns from, out of the mask or the image."""
+def _target(need: str, request: LossRequest) -> NDArray[Any] | None:
+    """The target as it lies in a layer, if it fits the prediction."""
     target = request.target
     if not need or target is None:
         return None
-    if need != "image" and target.shape != request.prediction.shape:
+    if need == "points" and target.shape == (4, 2):
+        return target
+    if need != "image" and target.shape != request.plane:
         raise ValueError(
-            f"The prediction is {_size(request.prediction)} pixels and the target {_size(target)}: "
+            f"The prediction is {_size(request.plane)} pixels and the target {_size(target.shape)}: "
             "choose layers of the same size."
         )
+    return target
+
+
+def _learned_from(need: str, request: LossRequest, target: NDArray[Any], notices: list[str]) -> Any:
+    """What a loss on pixels learns from, out of the mask or the image."""
     if need == "image":
         return target
     if several := _labels(target):
         notices.append(f"The target's {several} labels are taken together, as one mask.")
-    mask = target != 0
+    return _of_mask(need, request, target != 0, notices)
+
+
+def _of_contour(
+    need: str, request: LossRequest, vertices: NDArray[np.float64], target: NDArray[Any], notices: list[str]
+) -> Any:
+    """What a loss on a contour learns from: it is about one object."""
+    import torch
+
+    from ..ops.points import ordered
+
+    if target.shape == (4, 2):
+        points: Tensor = torch.from_numpy(target.astype(np.float64))[None]
+        return ordered(points)[0].numpy()
+    mask, said = own_object(target, vertices)
+    if said:
+        notices.append(said)
+    return _of_mask(need, request, mask, notices)
+
+
+def _of_mask(need: str, request: LossRequest, mask: NDArray[np.bool_], notices: list[str]) -> Any:
     if need == "mask":
         if not mask.any():
             notices.append("The target is empty here: every predicted pixel is an error.")
@@ -185,7 +262,7 @@ def said_by_mask(mask: NDArray[np.bool_], need: str, notices: list[str]) -> Any:
     return extreme_points(tensor)[0, 0].double().numpy()
 
 
-_COMPILED = ("boundary", "cldice", "topology", "size")
+_COMPILED = ("boundary", "cldice", "topology", "size", "contour_segmentation")
 """One loss for each set of kernels, the quickest to compile first."""
 _WORDS = {"centre": "centre", "extents": "box", "points": "extreme points"}
 
@@ -199,5 +276,5 @@ def _labels(values: NDArray[Any]) -> int:
     return count if count > 1 else 0
 
 
-def _size(values: NDArray[Any]) -> str:
-    return " x ".join(str(side) for side in values.shape)
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in shape)

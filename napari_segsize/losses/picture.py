@@ -49,8 +49,10 @@ class Picture:
     maps : mapping of str to Tensor
         ``(*spatial)``, or ``(steps, *spatial)`` where there is one a step.
     marks : mapping of str to array
-        Places ``(M, D)`` in pixels; ``disks`` have their radius as a last column, ``normals`` the way across
-        the edge, ``(dy, dx)``, as the last two.
+        Places ``(M, D)`` in pixels. ``disks`` have their radius as a last column, ``squares`` their side
+        (first what is found, then what is wanted), ``vertices`` what each costs; ``normals``, ``gaps``,
+        ``reach``, ``motion``, ``wanted motion``, ``zero line`` and ``true outline`` are strokes, whose last
+        two columns are the way from the place, ``(dy, dx)`` (for normals both ways).
     dots : tuple of Dot
         The persistence diagram.
     notices : tuple of str

@@ -10,6 +10,8 @@ import torch
 from napari_segsize.losses import LOSSES
 from napari_segsize.losses.microscope import microscope
 from napari_segsize.losses.pictures import PICTURES
+from napari_segsize.losses.pictures_contour import CONTOUR_PICTURES
+from napari_segsize.losses.pictures_levelset import LEVELSET_PICTURES
 
 
 def truth(shape: tuple[int, ...] = (12, 14)) -> np.ndarray:
@@ -24,6 +26,9 @@ def probabilities(shape: tuple[int, ...] = (12, 14)) -> np.ndarray:
 
 
 CIRCLE = np.array([[6 + 4 * np.sin(t), 7 + 4 * np.cos(t)] for t in np.arange(12) * np.pi / 6])
+Y, X = np.mgrid[:12, :14].astype(float)
+LEVEL = 4 - np.hypot(Y - 6, X - 7)  # of the same circle
+FIELD = np.stack([Y - 6, X - 7.2])
 TARGETS = {
     "mask": truth(),
     "size": 6.0,
@@ -41,25 +46,26 @@ def given(name: str) -> dict[str, object]:
     target = TARGETS[info.needs[0]] if info.needs else None
     takes = inspect.signature(info.function).parameters
     shape = {"shape": (12, 14)} if "shape" in takes else {}
-    prediction = CIRCLE if info.acts_on == "contour" else probabilities()
+    prediction = {"contour": CIRCLE, "phi": LEVEL, "field": FIELD}.get(info.acts_on, probabilities())
     return {"prediction": prediction, "target": target, **shape}
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in LOSSES if LOSSES[name].acts_on in ("logits", "contour", "edges")]
-)
+@pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_can_be_looked_at(name):
     torch.manual_seed(0)
     view = microscope(name, **given(name))
     assert np.isfinite(view.value)
-    expected = (12, 2) if LOSSES[name].acts_on == "contour" else (12, 14)
+    acts_on = LOSSES[name].acts_on
+    expected = {"contour": (12, 2), "field": (2, 12, 14)}.get(acts_on, (12, 14))
     assert view.gradient.shape == expected
     assert view.gradient.dtype == np.float32
     assert np.isfinite(view.gradient).all()
     for each in view.maps.values():
         assert each.shape[-2:] == (12, 14)
         assert np.isfinite(each).all()
-    assert (name in PICTURES) == bool(view.maps or view.marks or view.dots)
+    painted = PICTURES.keys() | CONTOUR_PICTURES.keys() | LEVELSET_PICTURES.keys()
+    assert (name in painted) == bool(view.maps or view.marks or view.dots)
+    assert (view.places is not None) == (acts_on == "contour")
     with pytest.raises(dataclasses.FrozenInstanceError):
         view.value = 0.0
 
