@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import get_type_hints
@@ -49,6 +50,7 @@ from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.option import to_dict
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
+from napari_segsize.project.stopping import check
 
 CONFIGS = {
     "pretrain": PretrainConfig,
@@ -481,6 +483,23 @@ def test_the_second_interrupt_aborts_in_the_step():
     with pytest.raises(KeyboardInterrupt):
         drain(stage(), Silent())
     assert (stage.done, stage.closed) == (2, True)
+
+
+def test_an_interrupt_is_heard_while_a_large_file_is_read():
+    closed = []
+
+    def stage():
+        try:
+            signal.raise_signal(signal.SIGINT)
+            while True:
+                check()
+                time.sleep(0.001)
+        finally:
+            closed.append(True)
+        yield Ended(stage="pretrain")
+
+    assert drain(stage(), Silent()) is True
+    assert closed
 
 
 def test_without_interrupt_the_stage_ends():

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from types import FrameType
 
 from ..engine.events import Ended, Event
+from ..project.stopping import Stopped, stoppable
 from .output import Output
 
 __all__ = ["drain"]
@@ -25,10 +26,14 @@ def drain(events: Generator[Event, None, None], out: Output) -> bool:
         Whether the user stopped it before its end.
     """
     with _stop_requests() as requests, closing(events):
-        for event in events:
-            out.event(event)
-            if requests and not isinstance(event, Ended):  # what has just ended needs no stopping
-                return True
+        try:
+            with stoppable(lambda: bool(requests)):
+                for event in events:
+                    out.event(event)
+                    if requests and not isinstance(event, Ended):  # what has just ended needs no stopping
+                        return True
+        except Stopped:  # while a large file was being read
+            return True
     return False
 
 

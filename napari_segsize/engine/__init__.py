@@ -1,7 +1,7 @@
 """The hinge between annotations and networks: configs go in, a stream of frozen events comes out.
 
 `stages` is the way in: pretrain and finetune over a project; `predict` and `evaluate` use what they leave.
-Below them: `dataset`, `crop`, `augment` and `batch` (annotations to tensors), `objective` (what is
+Below them: `dataset`, `scaling`, `crop`, `augment` and `batch` (annotations to tensors), `objective` (what is
 minimised), `recipe` and `recipe_objective` (a sum of losses, from its text to its terms), `runs` (how a stage
 is set up), `fitting` and `memory` (crops and tiles that fit into it), `advice` (which network suits), `turn`
 (one at a time), `loop` (the steps), `run_files` (what a run leaves), `suspects` (which image failed),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import dataclass, replace
@@ -17,41 +18,14 @@ from ..project import PlaneRef, Project, Split
 from ..project.checks import where
 from .events import Loading
 from .item import Item, item_of
+from .scaling import Scaling, normalised
 
 __all__ = ["Dataset", "Item", "Pixels", "left_out", "load_dataset", "loading", "normalised"]
 
 logger = logging.getLogger(__name__)
 
 _CACHE_BYTES = 2 << 30  # normalised planes kept in memory
-
-
-def normalised(
-    pixels: NDArray[np.generic], reference: NDArray[np.generic] | None = None
-) -> NDArray[np.float32]:
-    """Bring each channel of ``(..., C, H, W)`` planes to mean 0 and deviation 1; constant channels become 0.
-
-    Pixels that are not finite count as the mean. Mean and deviation are those of `reference`, if given.
-    """
-    mean, scale = _mean_and_scale(pixels if reference is None else reference)
-    shape = (-1, *(1,) * 2)
-    values = pixels.astype(np.float64) - mean.reshape(shape)
-    values = np.where(np.isfinite(values), values, 0.0)
-    result: NDArray[np.float32] = (values / scale.reshape(shape)).astype(np.float32)
-    return result
-
-
-def _mean_and_scale(pixels: NDArray[np.generic]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean of each channel's finite pixels, and their deviation (infinite if constant): (C,) each."""
-    values = pixels.astype(np.float64)
-    finite = np.isfinite(values)
-    axes = (*range(values.ndim - 3), -2, -1)
-    count = np.maximum(finite.sum(axes, keepdims=True), 1)
-    values = np.where(finite, values, 0.0)
-    mean = values.sum(axes, keepdims=True) / count
-    values = np.where(finite, values - mean, 0.0)
-    deviation = np.sqrt((values**2).sum(axes, keepdims=True) / count)
-    scale = np.where(deviation > 1e-12 * np.maximum(np.abs(mean), 1.0), deviation, np.inf)
-    return mean.reshape(-1), scale.reshape(-1)
+_ONCE_BYTES = 256 << 20  # up to here a volume is read once and held, beyond twice, a block at a time
 
 
 class Pixels:
@@ -68,19 +42,33 @@ class Pixels:
         self.project, self.normalise = project, normalise
         self._cache: OrderedDict[PlaneRef, Tensor] = OrderedDict()
         self._bytes = 0
+        self._scalings: dict[int, Scaling] = {}
 
     def __call__(self, plane: PlaneRef) -> Tensor:
         """``(C, H, W)`` float32."""
         if plane in self._cache:
             self._cache.move_to_end(plane)
             return self._cache[plane]
-        if self.normalise == "volume":
-            volume = normalised(self.project.volume(plane.image))
-            for index, pixels in enumerate(volume):  # copies, so that each can be let go alone
-                self._keep(PlaneRef(plane.image, index), torch.from_numpy(pixels.copy()))
-            return torch.from_numpy(volume[plane.slice])
-        self._keep(plane, torch.from_numpy(normalised(self.project.pixels(plane))))
-        return self._cache[plane]
+        if self.normalise != "volume":
+            return self._keep(plane, normalised(self.project.pixels(plane)))
+        if plane.image not in self._scalings:
+            self._read(plane.image)
+            if plane in self._cache:
+                return self._cache[plane]
+        return self._keep(plane, self._scalings[plane.image].apply(self.project.pixels(plane)))
+
+    def _read(self, image: int) -> None:
+        """Find the scaling of a volume, and keep its planes if there is room for all of them."""
+        record = self.project.image(image)
+        values = record.planes * record.channels * math.prod(record.shape[-2:])
+        blocks = self.project.blocks(image)
+        held = list(blocks) if values * np.dtype(record.dtype).itemsize <= _ONCE_BYTES else None
+        scaling = self._scalings[image] = Scaling.of(blocks if held is None else held)
+        if 4 * values > _CACHE_BYTES:
+            return
+        planes = (plane for block in held or self.project.blocks(image) for plane in block)
+        for index, pixels in enumerate(planes):
+            self._keep(PlaneRef(image, index), scaling.apply(pixels))
 
     def name_of(self, plane: PlaneRef) -> str:
         """How people call a plane: its image, and its number where there are several."""
@@ -90,13 +78,15 @@ class Pixels:
         """Whether a plane is at hand without reading a file."""
         return plane in self._cache
 
-    def _keep(self, plane: PlaneRef, pixels: Tensor) -> None:
+    def _keep(self, plane: PlaneRef, values: NDArray[np.float32]) -> Tensor:
+        pixels = torch.from_numpy(values)
         if plane in self._cache:
-            return
+            return self._cache[plane]
         self._cache[plane] = pixels
         self._bytes += pixels.nbytes
         while self._bytes > _CACHE_BYTES and len(self._cache) > 1:
             self._bytes -= self._cache.popitem(last=False)[1].nbytes
+        return pixels
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,10 @@ from ..project.trained import kind_of
 from . import memory
 from .checkpoint import load_network
 from .config import PredictConfig
-from .dataset import Pixels, normalised
+from .dataset import Pixels
 from .device import describe, resolve
 from .events import Ended, Event, Notice, Preview, Started
+from .scaling import normalised
 
 __all__ = ["logits_of", "model_file", "predict", "predict_pixels", "tiling"]
 
@@ -109,7 +110,7 @@ def predict_pixels(
     pixels: NDArray[np.generic],
     *,
     device: str = "auto",
-    reference: NDArray[np.generic] | None = None,
+    reference: NDArray[np.generic] | Iterable[NDArray[np.generic]] | None = None,
     say: Callable[[str], object] | None = None,
 ) -> NDArray[np.float32]:
     """Object probability (H, W) of one plane (C, H, W).
@@ -120,7 +121,7 @@ def predict_pixels(
         A model file of this package.
     pixels : (C, H, W) array
     device : str
-    reference : (..., C, H, W) array, optional
+    reference : (..., C, H, W) array or blocks of one, optional
         The volume whose mean and deviation normalise the plane; by default the plane itself.
     say : callable, optional
         Told a sentence if the plane is segmented in tiles for want of memory.

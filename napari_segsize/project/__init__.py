@@ -5,7 +5,7 @@ that annotate in `ledger`; `exchange` and `contour_files` read and write other p
 `naming`). Under the verbs: `checks`, `rings` (what may be said), `packing` (masks on disk), `outlines` (rings
 and pixels), `store`, `tables`, `migrations` (the SQLite file), `history` (append-only, undo), `amending`
 (changes inside a step), `survey` (looking at everything), `gallery` (image rows and pixels), `images`,
-`formats`, `arrays` (image files); `fingerprint`, `splits`, `trained`.
+`formats`, `nifti`, `arrays` (image files); `fingerprint`, `splits`, `stopping`, `trained`.
 """
 
 from __future__ import annotations

@@ -5,8 +5,16 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_segsize.project.stopping import check
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 __all__ = ["Glance", "content_hash", "glance"]
+
+_BLOCK_BYTES = 1 << 20  # hashed before the next look whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,21 @@ def content_hash(path: Path) -> str:
     """SHA-256 of a file; of a folder (zarr), of the names and contents of all files in it."""
     if not path.is_dir():
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return _hashed(stream).hex()
     whole = hashlib.sha256()
     for part in _parts(path):
         with part.open("rb") as stream:
-            own = hashlib.file_digest(stream, "sha256").digest()
+            own = _hashed(stream)
         whole.update(part.relative_to(path).as_posix().encode() + b"\0" + own)
     return whole.hexdigest()
+
+
+def _hashed(stream: BinaryIO) -> bytes:
+    found, block = hashlib.sha256(), bytearray(_BLOCK_BYTES)
+    while count := stream.readinto(block):  # type: ignore[attr-defined]
+        found.update(memoryview(block)[:count])
+        check()
+    return found.digest()
 
 
 def _parts(folder: Path) -> list[Path]:

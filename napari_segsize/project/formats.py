@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ import numpy as np
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.images import SUFFIXES, Array, Raw, is_zarr
+from napari_segsize.project.nifti import read_nifti
 from napari_segsize.project.sizes import PIXEL, unit_name
+from napari_segsize.project.stopping import check
 
 if TYPE_CHECKING:
     import tifffile
@@ -105,27 +108,43 @@ class _LazyTiff:
         self._path, self.shape, self.dtype = path, shape, dtype
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
+        with self.held() as opened:
+            pixels: NDArray[Any] = opened[index]
+            return pixels
+
+    @contextmanager
+    def held(self) -> Iterator[Array]:
+        """The series with its file open."""
         import tifffile
 
+        with tifffile.TiffFile(self._path) as tiff:
+            yield _OpenTiff(self._path, tiff.series[0])
+
+
+class _OpenTiff:
+    """A series of an open TIFF file: whole if it is small, else the pages that are asked for."""
+
+    def __init__(self, path: Path, series: tifffile.TiffPageSeries) -> None:
+        self._path, self._series = path, series
+        self.shape, self.dtype = tuple(series.shape), np.dtype(series.dtype)
+
+    def __getitem__(self, index: Any, /) -> NDArray[Any]:
         sides = zip(index, self.shape, strict=True)
         whole = all(part in (slice(None), slice(0, side)) for part, side in sides)
-        with tifffile.TiffFile(self._path) as tiff:
-            series = tiff.series[0]
-            try:
-                if whole or math.prod(self.shape) * self.dtype.itemsize < 1 << 20:
-                    part: NDArray[Any] = series.asarray()[index]
-                    return part
-                import zarr
+        try:
+            if whole or math.prod(self.shape) * self.dtype.itemsize < 1 << 20:
+                part: NDArray[Any] = self._series.asarray()[index]
+                return part
+            import zarr
 
-                with series.aszarr(level=0) as store:
-                    array = zarr.open(store, mode="r")
-                    assert isinstance(array, zarr.Array)
-                    return np.asarray(array[index])
-            except ValueError as error:
-                if "imagecodecs" not in str(error):
-                    raise
-                pixels: NDArray[Any] = _pillow_pages(self._path, self.shape, error)[index]
-                return pixels
+            with self._series.aszarr(level=0) as store:
+                array = zarr.open(store, mode="r")
+                assert isinstance(array, zarr.Array)
+                return np.asarray(array[index])
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+            return _pillow_pages(self._path, self.shape, index, error)
 
 
 class _Without4th:
@@ -135,6 +154,13 @@ class _Without4th:
         self._array, self._axis, self.dtype = array, axis, array.dtype
         self.shape = tuple(3 if k == axis else side for k, side in enumerate(array.shape))
 
+    @contextmanager
+    def held(self) -> Iterator[Array]:
+        """The array with its file open."""
+        opened = getattr(self._array, "held", None)
+        with nullcontext(self._array) if opened is None else opened() as array:
+            yield _Without4th(array, self._axis)
+
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         # Integers in the index take axes away before this one.
         axis = self._axis - sum(isinstance(part, int) for part in index[: self._axis])
@@ -142,16 +168,27 @@ class _Without4th:
         return np.take(pixels, (0, 1, 2), axis)
 
 
-def _pillow_pages(path: Path, shape: tuple[int, ...], error: Exception) -> NDArray[Any]:
+def _pillow_pages(path: Path, shape: tuple[int, ...], index: Any, error: Exception) -> NDArray[Any]:
     """LZW and JPEG inside TIFF, which tifffile reads only with a package that not everybody has."""
-    from PIL import Image, ImageSequence
+    from PIL import Image
 
     with Image.open(path) as picture:
-        pages = [np.asarray(page) for page in ImageSequence.Iterator(picture)]
+        wanted = index[0] if isinstance(index[0], slice) else slice(None)
+        if getattr(picture, "n_frames", 1) != shape[0]:  # not a page for each step along the first axis
+            wanted = slice(None)
+        pages = []
+        for number in range(getattr(picture, "n_frames", 1))[wanted]:
+            check()
+            picture.seek(number)
+            pages.append(np.asarray(picture))
     stacked = np.stack(pages)
-    if stacked.size != math.prod(shape):
+    found = shape if wanted == slice(None) else (len(pages), *shape[1:])
+    if stacked.size != math.prod(found):
         raise error
-    return stacked.reshape(shape)
+    pixels: NDArray[Any] = stacked.reshape(found)[
+        index if wanted == slice(None) else (slice(None), *index[1:])
+    ]
+    return pixels
 
 
 def _tiff_scale(tiff: tifffile.TiffFile) -> tuple[dict[str, float], str]:
@@ -187,36 +224,6 @@ def _ome_scale(xml: str) -> tuple[dict[str, float], str]:
         if size is not None and own == unit:
             scale[letter] = float(size)
     return (scale, unit) if "X" in scale else ({}, PIXEL)
-
-
-def _read_nifti(path: Path) -> Raw:
-    import nibabel
-
-    image: Any = nibabel.load(path)
-    proxy, shape = image.dataobj, tuple(image.shape)
-    zooms = [float(zoom) for zoom in image.header.get_zooms()]
-    unit = unit_name(image.header.get_xyzt_units()[0].replace("meter", "m").replace("micron", "um"))
-    axes = "XYZTCUVW"[: len(shape)]  # stored x fastest; read as (z, y, x) by the axes' letters
-    if proxy.dtype.fields:  # RGB24, RGBA32
-        raise SegsizeError(f"{path.name}: a colour NIfTI; save it as a TIFF stack instead.")
-    spacing = dict(zip("XYZ", zooms, strict=False))
-    unit = "mm" if unit == PIXEL else unit  # few programs fill it in, and NIfTI means millimetres
-    return Raw(array=_LazyNifti(path, shape, proxy), axes=axes, spacing=spacing, unit=unit)
-
-
-class _LazyNifti:
-    """Reads through nibabel's proxy: scaled values where the header scales, stored ones where it does not."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...], proxy: Any) -> None:
-        self._path, self.shape = path, shape
-        scaled = (proxy.slope, proxy.inter) != (1.0, 0.0)
-        self.dtype = np.dtype(np.float64) if scaled else np.dtype(proxy.dtype)
-
-    def __getitem__(self, index: Any, /) -> NDArray[Any]:
-        import nibabel
-
-        image: Any = nibabel.load(self._path)
-        return np.asarray(image.dataobj[index])
 
 
 def _read_zarr(path: Path) -> Raw:
@@ -286,6 +293,6 @@ def _ngff(path: Path, group: zarr.Group, scale: Mapping[str, Any]) -> Raw:
 _READERS: Mapping[tuple[str, ...], Callable[[Path], Raw]] = {
     (".png", ".jpg", ".jpeg", ".bmp"): _read_picture,
     (".tif", ".tiff"): _read_tiff,
-    (".nii", ".nii.gz"): _read_nifti,
+    (".nii", ".nii.gz"): read_nifti,
     (".zarr",): _read_zarr,
 }

@@ -20,7 +20,7 @@ from napari_segsize.project.fingerprint import Glance, content_hash, glance
 from napari_segsize.project.images import ImageSource, look_at, open_image, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -167,6 +167,17 @@ class Gallery:
             if stop - start == 1:
                 self._keep(record, start, pixels)
             return pixels
+
+    def blocks(self, record: ImageRecord) -> Iterator[NDArray[Any]]:
+        """All planes of an image, some megabytes at a time; of a small one, all together."""
+        with self._lock:
+            self._check(record)
+            source = self._source(record)
+        if source.at_once:
+            yield self.planes(record, 0, record.planes)
+        else:
+            for _, block in source.blocks():
+                yield block
 
     def forget(self, image_id: int) -> None:
         """Drop what is in memory of an image."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,9 +18,10 @@ import numpy as np
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.sizes import PIXEL
+from napari_segsize.project.stopping import check
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +43,7 @@ SUFFIXES = (
 _WHOLE_BYTES = (
     64 << 20
 )  # up to here a stack is decoded at once: one pass over a compressed file, not one a plane
+_BLOCK_BYTES = 16 << 20  # of what is larger, decoded before the next look whether to stop
 _LOOK_BYTES = 256 << 20  # up to here every plane is looked at when an image is added; beyond, three of them
 
 
@@ -67,7 +70,8 @@ class Raw:
     Attributes
     ----------
     array : Array
-        All of it, lazily where possible.
+        All of it, lazily where possible. With a method `held`, a context manager that gives the same array
+        with its file open, parts are read one after the other through that.
     axes : str
         A letter an axis: Y, X, S (colour samples), C (channels), Z, T and others (planes).
     spacing : mapping from an axis letter to the size of a pixel
@@ -96,7 +100,8 @@ class ImageSource:
     unit: str
     rgb: bool
     notes: tuple[str, ...]
-    _read: Callable[[slice], NDArray[Any]]
+    chunk: int  # planes that are stored together
+    _held: Callable[[], AbstractContextManager[Callable[[slice], NDArray[Any]]]]
 
     @property
     def nbytes(self) -> int:
@@ -110,9 +115,31 @@ class ImageSource:
 
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Planes `start` to `stop`, (planes, C, H, W), in the machine's byte order."""
-        with _told(self.path):
-            pixels = self._read(slice(start, self.planes if stop is None else stop))
-        return np.ascontiguousarray(pixels, dtype=self.dtype)
+        stop = self.planes if stop is None else stop
+        pixels: NDArray[Any] | None = None
+        for first, block in self.blocks(start, stop):
+            if len(block) == stop - start:
+                return block
+            if pixels is None:
+                pixels = np.empty((stop - start, *block.shape[1:]), block.dtype)
+            pixels[first - start : first - start + len(block)] = block
+        return np.empty((0, self.channels, self.height, self.width), self.dtype) if pixels is None else pixels
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, NDArray[Any]]]:
+        """The same planes in blocks of a few megabytes, each with the number of its first plane.
+
+        An image that is small enough is one block.
+        Between them it is asked whether to stop (`napari_segsize.project.stopping`).
+        """
+        stop = self.planes if stop is None else stop
+        most = self.planes if self.at_once else max(_BLOCK_BYTES * self.planes // self.nbytes, 1)
+        step = max(most // self.chunk, 1) * self.chunk  # what is stored together is decoded once
+        with _told(self.path), self._held() as read:
+            while start < stop:
+                check()
+                end = min(start - start % self.chunk + step, stop)
+                yield start, np.ascontiguousarray(read(slice(start, end)), dtype=self.dtype)
+                start = end
 
 
 def open_image(path: Path) -> ImageSource:
@@ -137,15 +164,8 @@ def open_image(path: Path) -> ImageSource:
 
 def look_at(source: ImageSource) -> tuple[str, ...]:
     """Read the pixels once: proves that they can be read; says what is odd about them, a sentence each."""
-    count = source.planes
-    if source.nbytes <= _LOOK_BYTES:
-        step = count if source.at_once else 1
-        parts: Iterable[tuple[int, int]] = ((k, min(k + step, count)) for k in range(0, count, step))
-    else:
-        parts = ((k, k + 1) for k in sorted({0, count // 2, count - 1}))
     low, high, holes = math.inf, -math.inf, False
-    for start, stop in parts:
-        pixels = source.read(start, stop)
+    for pixels in _looked_at(source):
         finite = pixels
         if np.issubdtype(pixels.dtype, np.floating):
             finite = pixels[np.isfinite(pixels)]
@@ -162,6 +182,17 @@ def look_at(source: ImageSource) -> tuple[str, ...]:
     elif low > high:
         notes.append("No pixel is a number; there is nothing to learn from here.")
     return tuple(notes)
+
+
+def _looked_at(source: ImageSource) -> Iterator[NDArray[Any]]:
+    """All planes, or of what is large the first, the middle and the last."""
+    count = source.planes
+    if source.nbytes <= _LOOK_BYTES:
+        for _, block in source.blocks():
+            yield block
+    else:
+        for k in sorted({0, count // 2, count - 1}):
+            yield source.read(k, k + 1)
 
 
 def find_images(folder: Path) -> tuple[Path, ...]:
@@ -236,21 +267,29 @@ def _as_planes(path: Path, raw: Raw) -> ImageSource:
     planes, channels = shape[stack[0]] if stack else 1, shape[channel[0]] if channel else 1
     height, width = shape[where["Y"]], shape[where["X"]]
 
-    def read(wanted: slice) -> NDArray[Any]:
+    def planes_of(array: Array, wanted: slice) -> NDArray[Any]:
         index = tuple(
             wanted if axis in stack else slice(None) if axis in order else 0 for axis in range(len(shape))
         )
         kept = [axis for axis in range(len(shape)) if axis in order]
-        pixels = np.asarray(raw.array[index]).transpose([kept.index(axis) for axis in order])
+        pixels = np.asarray(array[index]).transpose([kept.index(axis) for axis in order])
         return pixels.reshape(-1, channels, height, width)
 
+    @contextmanager
+    def held() -> Iterator[Callable[[slice], NDArray[Any]]]:
+        opened = getattr(raw.array, "held", None)
+        with nullcontext(raw.array) if opened is None else opened() as array:
+            yield lambda wanted: planes_of(array, wanted)
+
+    chunks = getattr(raw.array, "chunks", None)
     spacing = tuple(
         _positive(raw.spacing.get(letter)) for letter in (axes[stack[0]] if stack else "Z", "Y", "X")
     )
     return ImageSource(
         path=path, planes=planes, channels=channels, height=height, width=width,
         dtype=dtype.newbyteorder("=").name, spacing=(spacing[0], spacing[1], spacing[2]), unit=raw.unit,
-        rgb=raw.rgb and channels == 3, notes=raw.notes, _read=read,
+        rgb=raw.rgb and channels == 3, notes=raw.notes, chunk=chunks[stack[0]] if chunks and stack else 1,
+        _held=held,
     )  # fmt: skip
 
 

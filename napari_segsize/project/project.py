@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -264,6 +264,10 @@ class Project(Ledger):
         """All planes of an image: (planes, C, H, W)."""
         record = self.image(image_id)
         return self._gallery.planes(record, 0, record.planes)
+
+    def blocks(self, image_id: int) -> Iterator[NDArray[Any]]:
+        """The planes of an image in order, in blocks (planes, C, H, W): a large one is never held whole."""
+        return self._gallery.blocks(self.image(image_id))
 
     # -- splits
 

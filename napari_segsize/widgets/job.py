@@ -37,6 +37,7 @@ from qtpy.QtCore import QObject, QThreadPool, QTimer
 from superqt.utils import create_worker as create_quiet_worker
 
 from napari_segsize.engine.events import Event, Loading, Preview
+from napari_segsize.project.stopping import Stopped, stoppable
 
 __all__ = ["Job", "launch", "launch_quietly"]
 
@@ -94,10 +95,11 @@ def _work(handle: _Handle) -> None:
         with closing(handle.events) as events:  # the engine's `finally` runs here, in this thread
             handle.events = None
             if not handle.should_stop():
-                for event in events:
-                    handle.inbox.append(event)
-                    if handle.should_stop():
-                        break
+                with suppress(Stopped), stoppable(handle.should_stop):
+                    for event in events:
+                        handle.inbox.append(event)
+                        if handle.should_stop():
+                            break
     except BaseException as error:  # noqa: BLE001  a thread has nobody to raise to: it is told in Job._on_tick
         traceback.clear_frames(error.__traceback__)  # the frames hold the network
         handle.error = error
@@ -169,7 +171,7 @@ class Job(QObject):
         self._worker.start()
 
     def stop(self) -> None:
-        """End after the event that is being made; the generator's own clean-up still runs."""
+        """End after the event that is being made, or in the middle of a long reading; it still cleans up."""
         self._handle.stopping = True
 
     @property

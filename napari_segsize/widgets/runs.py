@@ -297,7 +297,7 @@ def _segmented(
         project.models_folder / record.path,
         project.pixels(plane),
         device=device,
-        reference=project.volume(plane.image) if several else None,
+        reference=project.blocks(plane.image) if several else None,
         say=say,
     )
     return Preview(plane=plane, probabilities=found)

@@ -21,6 +21,7 @@ from napari_segsize.engine.predict import predict, predict_pixels
 from napari_segsize.engine.stages import finetune, pretrain, resumable
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
+from napari_segsize.project.stopping import Stopped, stoppable
 
 PRETRAIN = PretrainConfig(steps=4, batch_size=4, validate_every=2, device="cpu")
 FINETUNE = FineTuneConfig(steps=3, batch_size=3, mask_batch_size=2, validate_every=3, device="cpu")
@@ -80,8 +81,8 @@ def test_stop_is_heard_while_images_are_read(project: Project, stage, monkeypatc
     if stage is not pretrain:
         last(pretrain(project, PRETRAIN))
     read = []
-    volume = Project.volume
-    monkeypatch.setattr(Project, "volume", lambda self, image: (read.append(image), volume(self, image))[1])
+    blocks = Project.blocks
+    monkeypatch.setattr(Project, "blocks", lambda self, image: (read.append(image), blocks(self, image))[1])
     events = stage(project)
     for event in events:
         if isinstance(event, Loading) and event.done == 2:
@@ -89,6 +90,20 @@ def test_stop_is_heard_while_images_are_read(project: Project, stage, monkeypatc
     events.close()
     assert len(read) == 2
     assert resumable(project) is None
+
+
+@pytest.mark.parametrize("asked", [0, 7])
+def test_stop_is_heard_inside_a_file(project: Project, asked: int) -> None:
+    left = [asked]
+
+    def stopping() -> bool:
+        left[0] -= 1
+        return left[0] < 0
+
+    with pytest.raises(Stopped), stoppable(stopping):
+        last(pretrain(project, PRETRAIN))
+    assert resumable(project) is None
+    assert last(pretrain(project, PRETRAIN)).promoted  # nothing is locked or left behind
 
 
 @pytest.mark.parametrize("stage", [pretrain, finetune])

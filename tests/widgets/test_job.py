@@ -16,6 +16,7 @@ import pytest
 
 from napari_segsize.engine.events import Loading, Notice, Preview
 from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.project.stopping import check
 
 pytest.importorskip("napari")
 from qtpy.QtCore import QThreadPool
@@ -277,3 +278,24 @@ def test_a_program_that_ends_without_closing_anything_still_saves(tmp_path):
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.split()) == (0, ["saved"])
     assert "Traceback" not in done.stderr
+
+
+def test_a_long_reading_is_stopped_in_the_middle(qtbot, heard):
+    closed = []
+
+    def events():
+        try:
+            yield Notice("reading")
+            while True:  # a file without an end
+                time.sleep(0.001)
+                check()
+        finally:
+            check()  # cleaning up is not stopped
+            closed.append(True)
+
+    job = launch(events(), heard.event, heard.end)
+    qtbot.waitUntil(lambda: bool(heard.events), timeout=5000)
+    job.stop()
+    qtbot.waitUntil(lambda: bool(heard.ends), timeout=1000)
+    assert heard.ends == [None]
+    assert closed == [True]
