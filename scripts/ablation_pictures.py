@@ -16,7 +16,7 @@ from typing import Any
 IMAGES = Path(__file__).parent.parent / "docs" / "images" / "contours"
 METRICS = ("F1", "mIoU", "WCov", "BoundF")
 SETS = {"cardiac": "#4477aa", "buildings": "#cc6677"}
-PLAIN = {"vertices": 32, "iterations": 3, "side": 64}
+PLAIN = {"vertices": 32, "iterations": 3, "side": 64, "turn": 180.0}
 LOSSES = {
     (0.0, 0.0, 0.0): "segmentation",
     (0.0, 0.5, 0.0): "+ curvature",
@@ -98,7 +98,7 @@ def ablation(runs: Runs, name: str) -> Points:
 
 def _is_plain(setting: Mapping[str, Any], but: str = "") -> bool:
     weights = tuple(setting[key] for key in ("balloon", "curvature", "distance"))
-    rest = all(setting[key] == value for key, value in PLAIN.items() if key != but)
+    rest = all(setting.get(key, value) == value for key, value in PLAIN.items() if key != but)
     return rest and (but == "losses" or LOSSES.get(weights, "").endswith("(ours)"))
 
 
