@@ -132,6 +132,7 @@ class _Work:
     def _aligned(self, found: "Iterator[Alignment]", where: str) -> "Generator[Event, None, list[Alignment]]":
         """Report every object; return them all."""
         from ..engine.events import Aligned, Notice
+        from ..engine.refine import tendency
 
         kept = []
         for each in found:
@@ -141,6 +142,8 @@ class _Work:
             yield Aligned(number=each.number, steps=len(each.masks) - 1, moved=each.moved, notice=each.notice)
             if each.notice:
                 yield Notice(f"{where}, object {each.number} stays as it was. {each.notice}")
+        if said := tendency(kept):
+            yield Notice(f"{where}: {said}")
         return kept
 
     def _write(self, labels: "NDArray[Any]", name: str, **more: Any) -> None:

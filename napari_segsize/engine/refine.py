@@ -18,12 +18,23 @@ from .edge_config import AlignConfig
 if TYPE_CHECKING:
     from ..models.edges import EdgeNet
 
-__all__ = ["Rough", "Target", "accept", "as_they_were", "refine_plane", "rough_objects", "rough_planes"]
+__all__ = [
+    "Rough",
+    "Target",
+    "accept",
+    "as_they_were",
+    "refine_plane",
+    "rough_objects",
+    "rough_planes",
+    "tendency",
+]
 
 Target = Literal["image", "edges"]
 """What outlines are aligned to: the image's own edges, or what the project's edge network sees."""
 
 _SOURCE = "refined"
+_SEVERAL = 5  # outlines, of which it can be said that most do the same
+_ALL_ALIKE = 0.15  # change of the typical area: random errors of drawing leave it as it was
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,6 +129,23 @@ def refine_plane(
 
         source = {"edges": edges_of_plane(project, rough.plane, network, thinned=False)}
     yield from align_labels(rough.labels, config=config, numbers=numbers, **source)
+
+
+def tendency(found: Iterable[Alignment]) -> str:
+    """A sentence where most outlines shrink or most grow: a habit of drawing, rather than mistakes.
+
+    Some draw around the faint rim of an object, where the image says that it ends further in. Alignment would
+    undo that, so a person should look first.
+    """
+    shares = [each.masks[-1].sum() / max(each.masks[0].sum(), 1) for each in found if each.sound]
+    share = float(np.median(shares)) if len(shares) >= _SEVERAL else 1.0
+    if abs(share - 1) <= _ALL_ALIKE:
+        return ""
+    does = "shrink" if share < 1 else "grow"
+    return (
+        f"Most {does}, the typical one by {100 * abs(share - 1):.0f} % of its area: if they were drawn so on "
+        "purpose, reject them, or align again with less reach or more stay."
+    )
 
 
 def as_they_were(project: Project, rough: Rough, found: Iterable[Alignment]) -> list[Alignment]:

@@ -179,6 +179,7 @@ class RefineDesk:
     def reject(self) -> None:
         """Leave the object that is meant as it was."""
         if self.waiting.pop(self.focus, None) is not None:
+            self._controller.update(error="", message="The outline stays as it was.")
             self._go_on()
 
     def picture(self) -> NDArray[np.uint8] | None:
@@ -259,6 +260,8 @@ class RefineDesk:
         self.changed.emit()
 
     def _on_end(self, turn: int, error: BaseException | None) -> None:
+        from napari_segsize.engine.refine import tendency
+
         if turn != self._turn:
             return
         self._aligning = None
@@ -269,7 +272,8 @@ class RefineDesk:
             self._controller.update(
                 error="",
                 message=f"{len(self.waiting)} of {self.done} outlines moved; accept or reject each."
-                + (f" {still} {'stay' if still > 1 else 'stays'} as drawn." if still else ""),
+                + (f" {still} {'stay' if still > 1 else 'stays'} as drawn." if still else "")
+                + f" {tendency(self.waiting.values())}".rstrip(),
             )
         self.changed.emit()
 

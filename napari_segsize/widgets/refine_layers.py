@@ -37,6 +37,16 @@ class RefineLayers:
         self._shelf = shelf
         self._edges: NDArray[np.float32] | None = None
         self.keys = Keys(REFINE_SHORTCUTS)
+        self._in_use = True
+
+    def use_keys(self, on: bool) -> None:
+        """Let the keys work, or not: on other pages the same letters mean other things."""
+        self._in_use = on
+        layer = self._shelf.get(OUTLINES)
+        if not on:
+            self.keys.unbind()
+        elif layer is not None:
+            self.keys.bind_all([layer])
 
     def show_outlines(self, base: Layer | None, number: int, picture: NDArray[np.uint8] | None) -> None:
         """Draw the outlines of a picture of `RefineDesk` on plane `number`; None takes them away."""
@@ -62,8 +72,9 @@ class RefineLayers:
         layer.contour = 1
         self._shelf.put(OUTLINES, layer, above=base)
         layer.editable = False
-        self._shelf.viewer.layers.selection.active = layer  # its keys work at once
-        self.keys.bind_all([layer])
+        if self._in_use:
+            self._shelf.viewer.layers.selection.active = layer  # its keys work at once
+            self.keys.bind_all([layer])
 
     def show_edges(self, base: Layer | None, number: int, edges: NDArray[np.float32] | None) -> None:
         """Draw thin edges over the image; None takes them away."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -63,6 +64,7 @@ class RefinePage(QWidget):
             label.setWordWrap(True)
         self.to.addItems(["the image", "the edge network"])
         self.to.setToolTip("What outlines are moved onto: edges in the image, or those the network sees.")
+        self.slider.setPageStep(1)  # else a click beside the handle jumps over all steps
         self.slider.setToolTip("Watch the outlines move. Accept takes the step that is shown.")
         self.slider.setAccessibleName("Step of the alignment")
         self.accept_all.setToolTip("Take every outline that still waits, each at its last step.")
@@ -116,6 +118,16 @@ class RefinePage(QWidget):
         )
         desk.changed.connect(self._on_changed)
         self._layers.removed.connect(self._on_removed)
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        """Take the keys of the picture."""
+        super().showEvent(event)
+        self._layers.refine.use_keys(True)
+
+    def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  Qt's name
+        """Leave the keys to the page that comes."""
+        super().hideEvent(event)
+        self._layers.refine.use_keys(False)
 
     def render(self, state: State) -> None:  # type: ignore[override]  # the pages' word for drawing a state
         """Show what the state allows now."""

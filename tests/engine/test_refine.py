@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from napari_segsize.engine.alignment import Alignment
 from napari_segsize.engine.edge_config import AlignConfig
-from napari_segsize.engine.refine import accept, refine_plane, rough_objects, rough_planes
+from napari_segsize.engine.refine import accept, refine_plane, rough_objects, rough_planes, tendency
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import mask_of, rings_of
@@ -58,6 +58,20 @@ def test_contours_and_the_mask_are_refined_and_put_back_each_in_a_transaction(pr
     assert np.array_equal(mask_of(project.annotation(rough.plane).contours[0].rings, SHAPE), outline)
     project.undo()
     assert np.array_equal(mask_of(project.annotation(rough.plane).contours[0].rings, SHAPE), disk((25, 17)))
+
+
+def test_a_habit_of_drawing_is_told_from_mistakes():
+    def to(number, before, after, notice=""):
+        return Alignment(number, (0, 0), np.stack([disk((25, 30), before), disk((25, 30), after)]), notice)
+
+    assert tendency([]) == ""
+    assert tendency([to(k, 12, 9) for k in range(4)]) == ""  # too few
+    said = tendency([to(k, 12, 9) for k in range(5)])
+    assert "Most shrink" in said
+    assert "43 %" in said
+    assert "Most grow" in tendency([to(k, 9, 12) for k in range(5)])
+    assert tendency([to(k, 9, 12) if k % 2 else to(k, 12, 9) for k in range(10)] + [to(10, 9, 9.2)]) == ""
+    assert tendency([to(k, 12, 9, "It vanished.") for k in range(9)]) == ""
 
 
 def test_what_is_not_accepted_stays(project):

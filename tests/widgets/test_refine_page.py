@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 pytest.importorskip("napari")
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QHideEvent, QShowEvent
 
 from napari_segsize.engine import checkpoint
 from napari_segsize.engine.edge_config import AlignConfig
@@ -103,6 +104,7 @@ def test_rejected_outlines_stay_and_all_can_be_accepted(controller):
     assert desk.focus == 2
     desk.reject()
     assert (desk.focus, list(desk.waiting)) == (1, [1])
+    assert "stays as it was" in controller.state.message
     desk.accept_all()
     said = controller.project.annotation(controller.state.plane)
     assert np.array_equal(said.mask > 0, disk((22, 51)))
@@ -224,6 +226,11 @@ def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     qtbot.keyClick(canvas, Qt.Key.Key_F)
     qtbot.waitUntil(lambda: len(controller.refining.waiting) == 1, timeout=5_000)
     assert overlap(outline(controller), TRUTH[1]) > 0.8
+    page.hideEvent(QHideEvent())
+    qtbot.keyClick(canvas, Qt.Key.Key_E)
+    assert not layer.keymap  # on another page the same letter means something else
+    assert len(controller.refining.waiting) == 1
+    page.showEvent(QShowEvent())
     qtbot.keyClick(canvas, Qt.Key.Key_E)
     qtbot.waitUntil(lambda: "Aligned outlines" not in viewer.layers, timeout=5_000)
     assert "All is said" in page.status.text()
