@@ -55,6 +55,7 @@ class Desk:
         self._warming: RunningJob | None = None
         self._looking: RunningJob | None = None
         self._surveying: Path | None = None
+        self._survey_again = False  # whether something was said while it counted
 
     # --- the long job
 
@@ -203,14 +204,19 @@ class Desk:
 
     def survey(self, folder: Path) -> None:
         """Count again what there is of each image; once more if something was said meanwhile."""
-        if self._surveying != folder:
-            self._surveying = folder
+        if self._surveying == folder:
+            self._survey_again = True
+        else:
+            self._surveying, self._survey_again = folder, False
             on_end = partial(self._on_survey_end, folder)
             self._launch(runs.surveying(folder), partial(self._on_surveyed, folder), on_end)
 
     def _on_surveyed(self, folder: Path, found: runs.Surveyed) -> None:
         state = self._controller.state
-        if state.folder == folder and state.revision == found.revision:
+        if state.folder != folder:
+            return
+        self._survey_again |= found.revision < state.revision
+        if state.revision == found.revision:
             self._controller.update(
                 image_counts=found.image_counts,
                 contradictions=found.contradictions,
@@ -218,8 +224,11 @@ class Desk:
             )
 
     def _on_survey_end(self, folder: Path, _error: BaseException | None) -> None:
-        if self._surveying == folder:
-            self._surveying = None
+        if self._surveying != folder:
+            return
+        self._surveying = None
+        if self._survey_again and self._controller.state.folder == folder:
+            self.survey(folder)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

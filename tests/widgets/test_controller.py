@@ -258,6 +258,35 @@ def test_two_viewers_on_one_project(controller, loop):
     other.dispose()
 
 
+@pytest.mark.parametrize("told", [False, True], ids=["counted", "counted and told"])
+@pytest.mark.parametrize("here", [False, True], ids=["elsewhere", "here"])
+def test_what_is_said_during_a_survey_is_counted_after_it(loop, shapes_project, told, here):
+    images = [image.id for image in shapes_project.images()]
+    shapes_project.put_stamp(PlaneRef(images[2]), 6, centre=(10, 10))
+    loop.hold, controller = True, Controller(loop)
+    controller.open_project(shapes_project.folder)
+    survey = loop.held[0]
+    counted = next(survey.events)
+    if told:
+        survey.on_event(counted)
+    if here:
+        controller.put_stamp(6, centre=(10, 10))
+    else:
+        shapes_project.put_stamp(PlaneRef(images[0]), 6, centre=(10, 10))
+        controller.poll()
+    if not told:
+        survey.on_event(counted)
+    for _ in range(5):  # and not in an endless row
+        if loop.held:
+            loop.held.pop(0).finish()
+    assert not loop.held
+    assert {image: counts.sizes for image, counts in controller.state.image_counts.items()} == {
+        images[0]: 1,
+        images[2]: 1,
+    }
+    controller.dispose()
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_what_another_process_says_at_the_same_moment_stays(controller, monkeypatch, elsewhere):
     plane, project = controller.state.plane, controller.project
