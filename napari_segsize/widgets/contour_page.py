@@ -132,7 +132,7 @@ class ContourPage(ContourControls):
         layers.contours.points.told.connect(self._tell)
         layers.tool_changed.connect(self._on_tool_changed)
         layers.removed.connect(self._on_removed)
-        self._on_snap(self.snap.isChecked())
+        layers.contours.snapping = self.snap.isChecked()
 
     # --- drawing ------------------------------------------------------------------------------------------
 
@@ -250,6 +250,7 @@ class ContourPage(ContourControls):
 
     def _on_snap(self, on: bool) -> None:
         self._layers.contours.snapping = on
+        self._controller.update(message=f"Clicks and drags snap to edges: {'on' if on else 'off'}.")
 
     def _on_stamps(self) -> None:
         self._verb.start_from_stamps(self._layers.stamps.selected)

@@ -612,6 +612,7 @@ def test_snapping_is_switched_by_a_key(page):
     assert board(page).clicking.points == ((10, 18),)
     press(page, "G")
     assert page.snap.isChecked()
+    assert page.controller.state.message.endswith("on.")
     click(page, (30, 18))
     assert board(page).clicking.points[1][1] in (19, 20)  # one of the two sides of the edge
     press(page, "G")
