@@ -117,9 +117,7 @@ class ContourDesk(ContourStarts):
             elif len(found.present):
                 prompt = Prompt(plane=self._here(), object=found.object, start=start_of(found.present))
             else:
-                raise SegsizeError(
-                    f"Object {found.number} has {len(found.points)} of 4 clicks: add the rest."
-                )
+                raise SegsizeError(_without(found))
             self._ask(prompt)
 
     # --- the verdict
@@ -246,7 +244,7 @@ class ContourDesk(ContourStarts):
 
     def _store(self, plane: PlaneRef, found: Outline) -> Contour:
         if len(found.present) < 3:
-            raise SegsizeError(f"Object {found.number} has no contour yet: it is {found.status}.")
+            raise SegsizeError(_without(found))
         rings = (found.present, *_others(found))
         contour = self._controller.opened().put_contour(
             plane, object=found.object, rings=rings, source=found.source or "drawn"
@@ -261,6 +259,16 @@ class ContourDesk(ContourStarts):
         """Mean the next one, when the one that is done with was meant."""
         if self._book.focus == found.object:
             self._book.focus = self._book.next_after(self._controller.state.board, found.object)
+
+
+def _without(found: Outline) -> str:
+    """Say why there is no contour, and what can be done."""
+    if found.status == "clicking":
+        nth = ("first", "second", "third", "fourth")[min(len(found.points), 3)]
+        return f"Object {found.number} has {len(found.points)} of 4 clicks: click the {nth}, or reject it."
+    if found.status == "failed":
+        return f"Object {found.number} has no contour: move a point, press Again, or reject it."
+    return f"The contour of object {found.number} is still on its way."
 
 
 def _others(found: Outline) -> Sequence[Any]:

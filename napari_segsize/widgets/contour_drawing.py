@@ -20,7 +20,7 @@ from napari_segsize.widgets.shelf import Shelf
 if TYPE_CHECKING:
     from napari.layers import Layer, Vectors
 
-__all__ = ["OVERLAYS", "ROLE", "ContourDrawing", "Wanted", "move", "truth_edges"]
+__all__ = ["OVERLAYS", "ROLE", "ContourDrawing", "Truth", "Wanted", "move", "truth_edges"]
 
 ROLE, FIELD_ROLE = "evolving contours", "displacement"
 OVERLAYS = ("start", "evolving", "truth", "displacement", "centroid", *PHI_ROLES)
@@ -32,6 +32,7 @@ _WIDTH_PX = 1.7  # on the screen
 _ARROWS = 20  # along a side of the field
 _ZOOM_MS = 150
 _CROSS_PX = 4.0
+_MOST_TRUTH = 20_000  # edges of masks; of more, only those around the selected object are drawn
 
 Colour = tuple[float, float, float, float]
 Part = tuple[NDArray[np.float64], NDArray[np.float32]]
@@ -189,6 +190,36 @@ def move(layer: Vectors, data: NDArray[np.float64]) -> None:
     if not np.array_equal(layer.data, data):  # a click changes points only, and drawing is dear
         layer.data[...] = data
         layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+class Truth:
+    """The borders of the painted mask, found once."""
+
+    def __init__(self) -> None:
+        self._mask: NDArray[Any] | None = None
+        self._edges: NDArray[np.float64] | None = None
+        self.shown: NDArray[np.float64] | None = None
+        """What was asked for last."""
+
+    def around(self, mask: NDArray[Any] | None, board: Board, wanted: Wanted) -> NDArray[np.float64] | None:
+        """Return the borders if they are wanted; of very many, those around the selected object."""
+        self.shown = None
+        if mask is not None and "truth" in wanted.overlays:
+            if self._mask is not mask:
+                self._mask, self._edges = mask, truth_edges(mask)
+            self.shown = self._near(board.focused)
+        return self.shown
+
+    def _near(self, meant: Outline | None) -> NDArray[np.float64] | None:
+        edges = self._edges
+        if edges is None or len(edges) <= _MOST_TRUTH:
+            return edges
+        if meant is None or not len(meant.present):
+            return None
+        low, high = meant.present.min(axis=0), meant.present.max(axis=0)
+        margin = (high - low).max() / 2 + 4
+        begin = edges[:, 0]
+        return np.asarray(edges[((begin >= low - margin) & (begin <= high + margin)).all(axis=1)])
 
 
 def truth_edges(mask: NDArray[Any], window: tuple[slice, slice] | None = None) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_segsize.project.annotation import Point
 from napari_segsize.widgets import contour_drawing, contour_labels, contour_points, contour_shapes
-from napari_segsize.widgets.contour_drawing import ContourDrawing, Wanted, truth_edges
+from napari_segsize.widgets.contour_drawing import ContourDrawing, Truth, Wanted
 from napari_segsize.widgets.contour_labels import ObjectLabels
 from napari_segsize.widgets.contour_making import Making
 from napari_segsize.widgets.contour_outlines import selected_label, selected_shapes
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ContourLayers"]
 
-_MOST_TRUTH = 20_000  # edges of masks; of more, only those around the selected object are drawn
 _HELD_MS = 60
 _NEAR_PX = 8.0  # on the screen: a click this near to a contour means it
 
@@ -66,10 +65,11 @@ class ContourLayers:
         self._shape = (1, 0, 0)
         self._board = Board()
         self._in_use = False  # no layers, as long as nobody outlines anything
+        self._expected = False  # but the one to click in, while the page is looked at
         self._said: Mapping[int, Iterable[Contour]] = {}
         self._away: set[str] = set()  # roles of layers that the user has removed
         self._drawn: tuple[Any, ...] = ()
-        self._truth: tuple[Any, NDArray[np.float64] | None] = (None, None)
+        self._truth = Truth()
         for mine, theirs in (
             (self.clicked, self.points.clicked), (self.moved, self.points.moved),
             (self.removed, self.points.removed), (self.mode_changed, self.points.mode_changed),
@@ -79,7 +79,7 @@ class ContourLayers:
         self.points.picked.connect(self._on_picked)
         self.points.held.connect(self._on_held)
         self._holding = Later(_HELD_MS, self._draw_held)
-        self._making = Making(shelf, self._ways, self._bind)
+        self.making = Making(shelf, self._ways, self._bind, waits=(contour_shapes.ROLE, contour_labels.ROLE))
 
     @property
     def layer(self) -> Points | None:
@@ -98,7 +98,17 @@ class ContourLayers:
             self._labels.begin(base, shape, said)
         if self.layer is not None:
             self.points.make(base)
+        elif self._expected:
+            self.making.ask()
         self.place(base)
+
+    def expect(self, *, use: bool) -> None:
+        """Have the layer to click in before it is asked for; or take it away again if nobody used it."""
+        self._expected = use
+        if use:
+            self.making.ask()
+        elif not self._in_use and self._shelf.viewer.layers.selection.active is not self.layer:
+            self._shelf.remove(contour_points.ROLE)
 
     def show(self, board: Board, number: int, said: PlaneAnnotation | None) -> None:
         """Draw the objects of a plane; nothing is done when they are drawn already.
@@ -118,7 +128,7 @@ class ContourLayers:
         if _same(drawn, self._drawn):
             return
         self._drawn = drawn
-        truth = self._truth_of(mask)
+        truth = self._truth.around(mask, board, self.wanted)
         if self._may(contour_drawing.ROLE, needed=truth is not None or any(map(_outlined, board.objects))):
             self._drawing.show(base, number, board, self.wanted, truth)
         meant = board.focused
@@ -162,7 +172,7 @@ class ContourLayers:
         """Stop following anything; the layers stay for the user."""
         self.keys.unbind()
         self._holding.close()
-        self._making.close()
+        self.making.close()
         for part in (self.points, self._drawing, self._shapes):
             part.dispose()
 
@@ -201,22 +211,30 @@ class ContourLayers:
             return False
         if needed or self._shelf.get(role) is not None:
             return True
-        self._making.ask()
+        self.making.ask()
         return False
 
-    def _ways(self) -> dict[str, Callable[[], None]]:
-        """How to make each layer that is not there and may be."""
+    def _ways(self) -> dict[str, Callable[[], object]]:
+        """How to make each layer that may be there."""
         base = self._base
+        ways: dict[str, Callable[[], object]] = {}
         if base is None:
-            return {}
-        ways: dict[str, Callable[[], None]] = {
-            contour_drawing.ROLE: lambda: self._drawing.show(
-                base, self._number, self._board, self.wanted, self._truth[1]
-            ),
-            contour_shapes.ROLE: lambda: self._shapes.show(base, self._number, self._board),
-            contour_labels.ROLE: lambda: self._show_labels(base),
-        }
+            return ways
+        if self._expected:
+            ways[contour_points.ROLE] = lambda: self._show_points(base)
+        if self._in_use:
+            ways |= {
+                contour_drawing.ROLE: lambda: self._drawing.show(
+                    base, self._number, self._board, self.wanted, self._truth.shown
+                ),
+                contour_shapes.ROLE: lambda: self._shapes.show(base, self._number, self._board),
+                contour_labels.ROLE: lambda: self._show_labels(base),
+            }
         return {role: make for role, make in ways.items() if role not in self._away}
+
+    def _show_points(self, base: Layer) -> None:
+        self.points.make(base)
+        self.points.show(self._board, self._number)
 
     def _show_labels(self, base: Layer) -> None:
         if self._labels.layer is None:
@@ -229,21 +247,6 @@ class ContourLayers:
     def _bind(self) -> None:
         layers = [self._shelf.get(role) for role in (contour_points.ROLE, contour_drawing.ROLE)]
         self.keys.bind_all([layer for layer in layers if layer is not None])
-
-    def _truth_of(self, mask: NDArray[Any] | None) -> NDArray[np.float64] | None:
-        if mask is None or "truth" not in self.wanted.overlays:
-            return None
-        if self._truth[0] is not mask:
-            self._truth = (mask, truth_edges(mask))
-        truth, meant = self._truth[1], self._board.focused
-        if truth is None or len(truth) <= _MOST_TRUTH:
-            return truth
-        if meant is None or not len(meant.present):
-            return None
-        low, high = meant.present.min(axis=0), meant.present.max(axis=0)
-        margin = (high - low).max() / 2 + 4
-        begin = truth[:, 0]
-        return np.asarray(truth[((begin >= low - margin) & (begin <= high + margin)).all(axis=1)])
 
     def _snapped(self, point: Point) -> Point:
         if not self.snapping or self._base is None:
@@ -278,8 +281,7 @@ class ContourLayers:
 
     def _draw_held(self) -> None:
         if self._drawing.held and self._base is not None and self._may(contour_drawing.ROLE):
-            mask = self._truth[0]
-            self._drawing.show(self._base, self._number, self._board, self.wanted, self._truth_of(mask))
+            self._drawing.show(self._base, self._number, self._board, self.wanted, self._truth.shown)
 
 
 def _outlined(each: Outline) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,18 +30,30 @@ class Making:
         Returns how to make each layer that may be there, by role.
     made : callable
         Called after each.
+    waits : roles
+        Layers that are left out until `may` is told that what they need has been compiled elsewhere.
     """
 
     def __init__(
-        self, shelf: Shelf, ways: Callable[[], Mapping[str, Callable[[], None]]], made: Callable[[], None]
+        self,
+        shelf: Shelf,
+        ways: Callable[[], Mapping[str, Callable[[], object]]],
+        made: Callable[[], None],
+        waits: Iterable[str] = (),
     ) -> None:
         self._shelf, self._ways, self._made = shelf, ways, made
+        self._waits = set(waits)
         self._hidden: Layer | None = None
         self._later = Later(_APART_MS, self._next)
 
     def ask(self) -> None:
         """Make what is missing, soon."""
         self._later.ask()
+
+    def may(self, role: str) -> None:
+        """Make this layer, too, from now on."""
+        self._waits.discard(role)
+        self.ask()
 
     def close(self) -> None:
         """Make no more; what was made is shown."""
@@ -50,7 +62,7 @@ class Making:
 
     def _next(self) -> None:
         ways = self._ways()
-        missing = [role for role in ways if self._shelf.get(role) is None]
+        missing = [role for role in ways if self._shelf.get(role) is None and role not in self._waits]
         if self._hidden is not None:
             self._unhide()
         elif missing:
@@ -63,7 +75,7 @@ class Making:
 
     def _unhide(self) -> None:
         layer, self._hidden = self._hidden, None
-        if layer is not None:
+        if layer is not None and not layer.visible:  # taken up meanwhile: napari would drop its tool
             layer.visible = True
 
 

@@ -17,12 +17,10 @@ from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import Point
-from napari_segsize.widgets import contour_runs
+from napari_segsize.widgets import contour_labels, contour_runs, contour_shapes
 from napari_segsize.widgets.contour_controls import ContourControls
 from napari_segsize.widgets.contour_drawing import Wanted
-from napari_segsize.widgets.contour_labels import first_labels
 from napari_segsize.widgets.contour_points import Handle
-from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.contour_state import Board, Outline, hint
 from napari_segsize.widgets.contour_words import headline, stopped_finetuning, teaches_levelset, verdict
 from napari_segsize.widgets.job import launch_quietly
@@ -80,15 +78,19 @@ class ContourPage(ContourControls):
         self.verdict.setText(verdict(state))
 
     def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
-        """Get ready in the background for the first contour that is accepted."""
+        """Get ready for the first click, and in the background for the first contour that is accepted."""
         super().showEvent(event)
+        contours = self._layers.contours
+        contours.expect(use=True)
         if not self._ready:
             self._ready = True
-            works: tuple[Generator[Any, None, None], ...] = (
-                first_labels(), contour_runs.getting_ready(), first_polygon(),
-            )  # fmt: skip
-            for work in works:
-                launch_quietly(work, _ignore, _ignore)
+            works: tuple[tuple[Generator[Any, None, None], Callable[[object], None]], ...] = (
+                (contour_labels.first_labels(), lambda _: contours.making.may(contour_labels.ROLE)),
+                (contour_runs.getting_ready(), _ignore),
+                (contour_shapes.first_polygon(), lambda _: contours.making.may(contour_shapes.ROLE)),
+            )
+            for work, then in works:
+                launch_quietly(work, _ignore, then)
 
     def hideEvent(self, event: QHideEvent | None) -> None:  # noqa: N802  Qt's name
         """Play no longer; what is there stays on the image."""
@@ -96,6 +98,7 @@ class ContourPage(ContourControls):
         self.scrubber.stop()
         self._arrived, self._passing = {}, {}
         self._on_frame()
+        self._layers.contours.expect(use=False)
 
     # --- building -----------------------------------------------------------------------------------------
 
@@ -362,4 +365,4 @@ class ContourPage(ContourControls):
 
 
 def _ignore(_what: object) -> None:
-    """Whatever came of getting ready: without it the first polygon takes longer."""
+    """Whatever came of getting ready: without it the first contour takes longer."""

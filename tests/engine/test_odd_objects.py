@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from shapely import Polygon
 
+from napari_segsize.engine import evolve
 from napari_segsize.engine.closeup import outline_points
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.engine.events import ContourDone
@@ -78,3 +80,40 @@ def test_an_anisotropic_scale_changes_nothing_in_pixels(tmp_path):
     plain = outlined(tmp_path / "plain", mask, config)
     scaled = outlined(tmp_path / "scaled", mask, config, spacing=(2.5, 0.5), unit="um")
     assert np.allclose(plain.contours[-1], scaled.contours[-1], atol=1e-4)
+
+
+TURN = torch.linspace(0, 2 * torch.pi, 33)[:-1]
+BOW_TIE = torch.stack([45 + 8 * torch.sin(2 * TURN), 50 + 12 * torch.cos(TURN)], dim=-1)
+KNOT = torch.stack([45 + 20 * torch.sin(TURN), 50 + 28 * torch.cos(TURN)], dim=-1)[
+    torch.randperm(32, generator=torch.Generator().manual_seed(163))
+]
+"""Its largest part, with vertices at even distances, crosses itself once more."""
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (BOW_TIE, "crossed itself"),
+        (KNOT, "crossed itself"),
+        (torch.full((32, 2), 45.0), "collapsed"),
+    ],
+)
+def test_a_contour_that_crosses_itself_or_collapses_is_mended_and_this_is_told(
+    tmp_path, monkeypatch, spoil, said
+):
+    real = evolve.evolve_prompts
+
+    def spoiled(*arguments, **options):
+        found = real(*arguments, **options)
+        found.contours[-1] = spoil.expand_as(found.contours[-1])
+        return found
+
+    monkeypatch.setattr(evolve, "evolve_prompts", spoiled)
+    mask = ellipse((90, 100), (45, 50), (20, 28))
+    found = outlined(tmp_path / "project", mask, EvolveConfig(device="cpu"))
+    assert said in found.notice
+    last = Polygon(found.contours[-1])
+    assert last.is_valid
+    assert last.area > 20
+    assert len(found.contours[-1]) == len(found.contours[0])
+    assert (said == "collapsed") == np.array_equal(found.contours[-1], found.contours[0])

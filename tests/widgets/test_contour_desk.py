@@ -131,6 +131,27 @@ def test_a_click_outside_the_image_is_refused_and_the_object_stays_open(controll
     assert len(board(controller).clicking.points) == 1
 
 
+def test_three_points_wait_for_the_fourth_and_nothing_else_can_be_done_with_them(
+    controller, engine, tmp_path
+):
+    desk = controller.contours
+    name = clicks(controller, FOUR[:3])
+    assert (engine.asked, status(controller, name)) == ([], "clicking")
+    for verb in (desk.accept, desk.redo):
+        verb(name)
+        assert "3 of 4 clicks: click the fourth" in controller.failures[-1]
+    assert desk.accept_all() == 0
+    desk.new_object()
+    clicks(controller, OTHER)
+    assert status(controller, name) == "clicking"  # left as it is, for later
+    controller.open_project(tmp_path / "p")
+    assert [prompt.object for prompt in engine.asked].count(name) == 0
+    controller.contours.select(name)
+    assert "click 4 of 4" in hint(board(controller))
+    assert controller.contours.click(controller.state.plane, FOUR[3]).object == name
+    assert status(controller, name) == "review"
+
+
 def test_five_clicks_are_an_object_and_the_first_click_of_the_next(controller, engine):
     name = clicks(controller, (*FOUR, OTHER[0]))
     assert [len(each.points) for each in board(controller).objects] == [4, 1]

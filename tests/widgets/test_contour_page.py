@@ -33,7 +33,7 @@ OTHER = ((22, 28), (26, 22), (34, 30), (28, 38))
 def engine(monkeypatch):
     engine = FakeEngine()
     monkeypatch.setattr(contour_runs, "evolving", engine)
-    monkeypatch.setattr(contour_page, "launch_quietly", lambda events, *_: events.close())
+    monkeypatch.setattr(contour_page, "launch_quietly", lambda events, _, on_end: on_end(events.close()))
     return engine
 
 
@@ -578,9 +578,38 @@ def test_layers_that_a_closed_dock_left_are_taken_over(page, engine):
     second.close()
 
 
-def test_no_layers_of_ours_before_anybody_outlines_anything(page):
-    assert layer_of(page, "extreme points") is None
+def test_only_the_layer_to_click_in_is_there_before_anybody_outlines_anything(page, qtbot):
+    qtbot.waitUntil(lambda: points(page) is not None and points(page).visible)
+    qtbot.wait(200)
     assert layer_of(page, "evolving contours") is None
+    assert page.layers.viewer.layers.selection.active is not points(page)
+    page.hide()  # nobody has used it
+    assert layer_of(page, "extreme points") is None
+    page.show()
+    qtbot.waitUntil(lambda: points(page) is not None)
+    ready = points(page)
+    page.buttons["points"].click()
+    assert points(page) is ready
+    page.hide()
+    assert points(page) is ready
+
+
+def test_the_layer_to_click_in_is_ready_on_an_image_of_another_kind_too(page, qtbot):
+    qtbot.waitUntil(lambda: points(page) is not None)
+    page.controller.show(PlaneRef(2))  # a stack
+    qtbot.waitUntil(lambda: points(page) is not None and points(page).ndim == 3)
+
+
+def test_a_tool_that_is_taken_up_while_its_layer_is_hidden_stays(page, qtbot):
+    qtbot.waitUntil(lambda: points(page) is not None and points(page).visible)
+    page.hide()
+    page.show()
+    page.layers.contours.making._next()
+    assert not points(page).visible
+    page.buttons["points"].click()
+    qtbot.wait(200)
+    assert points(page).visible
+    assert page.layers.tool == "points"
 
 
 def test_no_key_is_one_of_naparis_but_backspace(page):
@@ -684,20 +713,32 @@ def test_fine_tuning_is_a_long_job_and_renews_the_engine(page, engine, monkeypat
 
 
 def test_layers_with_nothing_to_show_are_made_one_after_the_other(page, qtbot):
+    qtbot.waitUntil(lambda: points(page) is not None and points(page).visible)
     layers, turns, made = page.layers.viewer.layers, [0], []
     timer = QTimer()
     timer.timeout.connect(lambda: turns.append(0))
     layers.events.inserted.connect(lambda event: made.append((role_of(event.value), len(turns))))
     timer.start(0)
     page.buttons["points"].click()
-    assert [role for role, _ in made] == ["extreme points"]  # what is clicked in comes at once
+    assert not made  # what is clicked in was there before
     roles = ("evolving contours", "accepted contours", "objects")
     qtbot.waitUntil(lambda: all(layer_of(page, role) is not None for role in roles))
     qtbot.waitUntil(lambda: all(layer_of(page, role).visible for role in roles))
     timer.stop()
-    assert [role for role, _ in made] == ["extreme points", *roles]
+    assert [role for role, _ in made] == list(roles)
     assert len({turn for _, turn in made}) == len(made)
     assert page.layers.viewer.layers.selection.active is points(page)
+
+
+def test_what_napari_has_not_compiled_waits_until_it_is_needed(page, qtbot):
+    page.layers.contours.making._waits = {"accepted contours", "objects"}
+    name = four(page)
+    qtbot.waitUntil(lambda: layer_of(page, "evolving contours") is not None)
+    qtbot.wait(200)
+    assert layer_of(page, "accepted contours") is None
+    page.controller.contours.accept(name)
+    assert len(layer_of(page, "accepted contours").data) == 1
+    assert layer_of(page, "objects").data.max() == 1
 
 
 def test_a_step_that_is_played_is_drawn_without_a_new_picture_in_the_layer_list(page):

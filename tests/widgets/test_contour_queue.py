@@ -44,7 +44,7 @@ def iter_of(*events):
 def engine(monkeypatch, tmp_path):
     engine = SlowEngine()
     monkeypatch.setattr(contour_runs, "evolving", engine)
-    monkeypatch.setattr(contour_page, "launch_quietly", lambda events, *_: events.close())
+    monkeypatch.setattr(contour_page, "launch_quietly", lambda events, _, on_end: on_end(events.close()))
     monkeypatch.setattr(runs, "warming", lambda threads: iter_of(runs.Ready(device="CPU, 1 thread")))
     monkeypatch.setattr(runs, "looking", lambda folder: iter_of(runs.Ready(device="CPU, 1 thread")))
     monkeypatch.setattr(recent, "_file", lambda: tmp_path / "config" / "recent.json")
