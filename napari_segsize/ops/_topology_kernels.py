@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Bytes = NDArray[np.uint8]
     Ints = NDArray[np.int32]
     Floats = NDArray[np.floating[Any]]
+    Shape = tuple[int, int, int]
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -87,14 +88,15 @@ def parts(mask: Bytes, volume: bool) -> tuple[int, int]:
 
 
 @_kernel
-def part_pairs(values: Floats, order: Ints, width: int, births: Ints, deaths: Ints) -> int:
-    """Pairs of dimension 0 of the superlevel sets of a plane; returns how many were written.
+def part_pairs(values: Floats, order: Ints, shape: Shape, births: Ints, deaths: Ints) -> int:
+    """Pairs of dimension 0 of the superlevel sets of a plane or volume; returns how many were written.
 
-    `values` is flat and `order` sorts it downwards. A part is born at its highest pixel and dies where it
-    meets a higher one. Pairs of no persistence are left out, and so is the part that never dies.
+    `values` is flat and `order` sorts it downwards; a plane has depth 1. A part is born at its
+    highest pixel and dies where it meets a higher one. Pairs of no persistence are left out, and so is the
+    part that never dies.
     """
     count = len(values)
-    height = count // width
+    depth, height, width = shape
     parent = np.full(count, -1, np.int32)
     age = np.empty(count, np.int32)
     found = 0
@@ -103,33 +105,36 @@ def part_pairs(values: Floats, order: Ints, width: int, births: Ints, deaths: In
         age[here] = step
         parent[here] = here
         root = here
-        y, x = here // width, here % width
-        for j in range(max(y - 1, 0), min(y + 2, height)):
-            for i in range(max(x - 1, 0), min(x + 2, width)):
-                there = j * width + i
-                if parent[there] < 0 or there == here:
-                    continue
-                other = _root(parent, there)
-                if other == root:
-                    continue
-                old, young = (other, root) if age[other] < age[root] else (root, other)
-                if values[young] > values[here]:
-                    births[found], deaths[found] = young, here
-                    found += 1
-                parent[young] = old
-                root = old
+        line, x = here // width, here % width
+        z = line // height if depth > 1 else 0
+        y = line - z * height
+        for k in range(max(z - 1, 0), min(z + 2, depth)):
+            for j in range(max(y - 1, 0), min(y + 2, height)):
+                for i in range(max(x - 1, 0), min(x + 2, width)):
+                    there = (k * height + j) * width + i
+                    if parent[there] < 0 or there == here:
+                        continue
+                    other = _root(parent, there)
+                    if other == root:
+                        continue
+                    old, young = (other, root) if age[other] < age[root] else (root, other)
+                    if values[young] > values[here]:
+                        births[found], deaths[found] = young, here
+                        found += 1
+                    parent[young] = old
+                    root = old
     return found
 
 
 @_kernel
-def hole_pairs(values: Floats, order: Ints, width: int, births: Ints, deaths: Ints) -> int:
-    """Pairs of dimension 1 of the superlevel sets of a plane; returns how many were written.
+def hole_pairs(values: Floats, order: Ints, shape: Shape, volume: bool, births: Ints, deaths: Ints) -> int:
+    """Pairs of dimension 1 of a plane, or 2 of a volume: holes or cavities; returns how many were written.
 
     By duality: a hole is a part of the background. Going upwards, background parts are born at their lowest
     pixel, where the hole dies, and meet an older one or the outside at a saddle, where the hole is born.
     """
     count = len(values)
-    height = count // width
+    depth, height, width = shape
     parent = np.full(count + 1, -1, np.int32)
     age = np.empty(count + 1, np.int32)
     outside = count
@@ -141,11 +146,15 @@ def hole_pairs(values: Floats, order: Ints, width: int, births: Ints, deaths: In
         age[here] = step
         parent[here] = here
         root = here
-        y, x = here // width, here % width
-        for side in range(4):
+        line, x = here // width, here % width
+        z = line // height if depth > 1 else 0
+        y = line - z * height
+        for side in range(6 if volume else 4):
             j = y - 1 if side == 0 else (y + 1 if side == 1 else y)
             i = x - 1 if side == 2 else (x + 1 if side == 3 else x)
-            there = j * width + i if 0 <= j < height and 0 <= i < width else outside
+            k = z - 1 if side == 4 else (z + 1 if side == 5 else z)
+            within = 0 <= k < depth and 0 <= j < height and 0 <= i < width
+            there = (k * height + j) * width + i if within else outside
             if parent[there] < 0:
                 continue
             other = _root(parent, there)

@@ -1,4 +1,4 @@
-"""Parts and holes: Betti numbers of a mask, and how long each part and hole of a plane persists."""
+"""Parts, holes, handles and cavities: Betti numbers of a mask, and how long each persists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Dimension = Literal[0, 1]
+Dimension = Literal[0, 1, 2]
+"""Parts; holes, in a volume handles; cavities of a volume."""
 
 
 def betti_numbers(mask: Tensor) -> Tensor:
@@ -48,7 +49,7 @@ def betti_numbers(mask: Tensor) -> Tensor:
 
 
 class Pairs(NamedTuple):
-    """Where parts or holes are born and die, the most persistent first.
+    """Where parts, holes, handles or cavities are born and die, the most persistent first.
 
     Attributes
     ----------
@@ -66,20 +67,21 @@ class Pairs(NamedTuple):
 def persistence_pairs(
     plane: NDArray[np.floating[Any]], dimension: Dimension, *, order: NDArray[np.int32] | None = None
 ) -> Pairs:
-    """Births and deaths of parts or holes while a threshold falls over a plane.
+    """Births and deaths of parts, holes, handles or cavities while a threshold falls over a plane or volume.
 
     The foreground at threshold t is ``plane >= t``. A part is born at its highest pixel and dies where it
-    meets a higher one; a hole is born where it closes and dies at its lowest pixel. Both live at
+    meets a higher one; a hole or a cavity is born where it closes and dies at its lowest pixel; a handle of a
+    volume is born where it closes and dies where its tunnel is filled across. All live at
     ``death < t <= birth``: the number that do is the Betti number of the mask at t.
 
     Parameters
     ----------
-    plane : (H, W) float array
+    plane : (H, W) or (D, H, W) float array
         Values, probabilities as a rule.
-    dimension : {0, 1}
-        Parts, or holes.
-    order : (H * W,) int32 array, optional
-        `downwards` of the plane, which is most of the work, when both dimensions are asked for.
+    dimension : {0, 1, 2}
+        Parts; holes of a plane or handles of a volume; cavities of a volume.
+    order : (plane.size,) int32 array, optional
+        `downwards` of the plane, a good part of the work, when several dimensions are asked for.
 
     Returns
     -------
@@ -90,23 +92,24 @@ def persistence_pairs(
     Raises
     ------
     ValueError
-        If `plane` is not two-dimensional, is empty or has NaN, or `dimension` is neither 0 nor 1.
+        If `plane` is neither two- nor three-dimensional, is empty or has NaN, or has no such `dimension`.
 
     Notes
     -----
-    Union-find over the sorted pixels. Holes by duality: they are the parts of the background, with the
-    outside as the oldest.
+    Union-find over the sorted pixels. Holes and cavities by duality: they are the parts of the background,
+    with the outside as the oldest. Handles by reducing the boundary matrix of closed voxels.
     """
-    if plane.ndim != 2 or not plane.size or not np.issubdtype(plane.dtype, np.floating):
-        raise ValueError(f"plane: expected (H, W) floats, got {plane.shape} of {plane.dtype}.")
-    if dimension not in (0, 1):
-        raise ValueError(f"dimension: expected 0 (parts) or 1 (holes), got {dimension}.")
+    if plane.ndim not in (2, 3) or not plane.size or not np.issubdtype(plane.dtype, np.floating):
+        raise ValueError(f"plane: expected (H, W) or (D, H, W) floats, got {plane.shape} of {plane.dtype}.")
+    if dimension not in range(plane.ndim):
+        known = "0 (parts) or 1 (holes)" if plane.ndim == 2 else "0 (parts), 1 (handles) or 2 (cavities)"
+        raise ValueError(f"dimension: expected {known}, got {dimension}.")
     values = np.ascontiguousarray(plane).ravel()
     if values.dtype not in (np.float32, np.float64):
         values = values.astype(np.float32)
     if np.isnan(values).any():
         raise ValueError("plane: expected numbers, got NaN.")
-    return _pairs(values, downwards(values) if order is None else order, plane.shape[1], dimension)
+    return _pairs(values, downwards(values) if order is None else order, plane.shape, dimension)
 
 
 def downwards(plane: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
@@ -115,13 +118,20 @@ def downwards(plane: NDArray[np.floating[Any]]) -> NDArray[np.int32]:
 
 
 def _pairs(
-    values: NDArray[np.floating[Any]], order: NDArray[np.int32], width: int, dimension: Dimension
+    values: NDArray[np.floating[Any]], order: NDArray[np.int32], sides: tuple[int, ...], dimension: Dimension
 ) -> Pairs:
-    from napari_segsize.ops import _topology_kernels  # brings numba
+    from napari_segsize.ops import _handle_kernels, _topology_kernels  # bring numba
 
-    births, deaths = np.empty((2, len(values)), np.int32)
-    find = _topology_kernels.part_pairs if dimension == 0 else _topology_kernels.hole_pairs
-    count = find(values, order, width, births, deaths)
+    volume = len(sides) == 3
+    shape = (sides[-3] if volume else 1, sides[-2], sides[-1])
+    # every birth of a part is a voxel of its own, and so is every death of a hole; handles have edges
+    births, deaths = np.empty((2, _edges(shape) if volume and dimension == 1 else len(values)), np.int32)
+    if dimension == 0:
+        count = _topology_kernels.part_pairs(values, order, shape, births, deaths)
+    elif volume and dimension == 1:
+        count = _handle_kernels.handle_pairs(values, order, shape, births, deaths)
+    else:
+        count = _topology_kernels.hole_pairs(values, order, shape, volume, births, deaths)
     born, died = births[:count].astype(np.int64), deaths[:count].astype(np.int64)
     persistence = values[born].astype(np.float64) - values[died]
     if dimension == 0:
@@ -129,6 +139,16 @@ def _pairs(
         persistence = np.append(persistence, float(values[order[0]]))
     longest = np.argsort(-persistence, kind="stable")
     return Pairs(born[longest], died[longest], persistence[longest])
+
+
+def _edges(shape: tuple[int, int, int]) -> int:
+    """Edges of the closed voxels of a volume."""
+    depth, height, width = shape
+    return (
+        depth * (height + 1) * (width + 1)
+        + (depth + 1) * height * (width + 1)
+        + (depth + 1) * (height + 1) * width
+    )
 
 
 def _betti(plane: NDArray[np.uint8], volume: bool) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from homology_oracle import betti, diagram
+from homology_oracle import betti, cell_diagram, diagram
 from torch.autograd import gradcheck
 
 from napari_segsize.losses import TopologyLoss, topology_loss
@@ -21,8 +21,9 @@ def plane(*rows: str) -> torch.Tensor:
 def brute_loss(probs: np.ndarray, target: np.ndarray, dimensions: tuple[int, ...], least: float) -> float:
     """Diagram by flooding, numbers by ranks, points matched one by one."""
     total = 0.0
+    found = diagram if probs.ndim == 2 else cell_diagram
     for dimension in dimensions:
-        points = sorted(diagram(probs, dimension), key=lambda each: each[1] - each[0])
+        points = sorted(found(probs, dimension), key=lambda each: each[1] - each[0])
         count = betti(target)[dimension]
         for number, (birth, death) in enumerate(points):
             if number < count:
@@ -51,6 +52,57 @@ def test_equals_brute_force(shape, dimensions, least):
         assert found[n, c].item() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("dimensions", [(0,), (1,), (2,), (0, 1), (0, 1, 2)])
+@pytest.mark.parametrize("least", [0.0, 0.3])
+def test_volumes_equal_brute_force(dimensions, least):
+    logits, target = 2 * torch.randn(2, 2, 3, 4, 5, dtype=torch.float64), torch.rand(2, 2, 3, 4, 5) < 0.5
+    target[0, 0] = True
+    target[0, 0, 1, 1:3, 1:4] = False  # a cavity
+    found = topology_loss(logits, target, dimensions=dimensions, least=least, reduction="none")
+    for n, c in np.ndindex(2, 2):
+        probs = 1 / (1 + np.exp(-logits[n, c].numpy()))
+        expected = brute_loss(probs, target[n, c].numpy(), dimensions, least)
+        assert found[n, c].item() == pytest.approx(expected)
+
+
+def test_patches_of_a_volume_are_volumes_of_their_own():
+    logits, target = torch.randn(2, 1, 7, 4, 6, dtype=torch.float64), torch.rand(2, 1, 7, 4, 6) < 0.5
+    both = (0, 1, 2)
+    found = slope(logits[:1], target[:1], patch=4, dimensions=both)
+    values = []
+    for z in (slice(0, 4), slice(4, 7)):
+        for x in (slice(0, 4), slice(4, 6)):
+            part = (..., z, slice(None), x)
+            values.append(topology_loss(logits[part], target[part], dimensions=both, reduction="none"))
+            assert torch.allclose(found[part], slope(logits[part][:1], target[part][:1], dimensions=both) / 4)
+    whole = topology_loss(logits, target, patch=4, dimensions=both, reduction="none")
+    assert torch.allclose(whole, torch.stack(values).mean(0))
+
+
+def test_a_plane_is_a_volume_of_one_slice():
+    logits, target = torch.randn(2, 1, 8, 9), torch.rand(2, 1, 8, 9) < 0.5
+    flat = topology_loss(logits, target)
+    assert topology_loss(logits[:, :, None], target[:, :, None]) == pytest.approx(flat.item())
+
+
+def test_the_critical_voxels_of_a_broken_ring_and_of_a_cavity_are_moved():
+    ring = torch.full((1, 1, 3, 7, 7), -3.0)
+    ring[0, 0, 1, 1:6, 1:6] = 3.0
+    ring[0, 0, 1, 2:5, 2:5] = -3.0
+    wanted = ring > 0
+    ring[0, 0, 1, 1, 3] = -1.0  # the gap
+    found = slope(ring, wanted, dimensions=(1,))
+    assert found[1, 1, 3] < 0  # descending closes it
+    assert (found != 0).sum() <= 2
+    hollow = torch.full((1, 1, 5, 5, 5), -3.0)
+    hollow[0, 0, 1:4, 1:4, 1:4] = 3.0
+    solid = hollow > 0
+    hollow[0, 0, 2, 2, 2] = -2.0
+    assert topology_loss(hollow, solid) < 0.01  # cavities are not asked for
+    assert topology_loss(hollow, solid, dimensions=(2,)) > 0.3
+    assert slope(hollow, solid, dimensions=(2,))[2, 2, 2] < 0  # descending fills it
+
+
 def test_patches_are_images_of_their_own():
     logits, target = torch.randn(2, 2, 10, 13, dtype=torch.float64), torch.rand(2, 2, 10, 13) < 0.5
     found = topology_loss(logits, target, patch=6, reduction="none")
@@ -68,6 +120,13 @@ def test_patches_are_images_of_their_own():
 def test_gradient(patch):
     logits, target = torch.randn(2, 1, 5, 6, dtype=torch.float64), torch.rand(2, 1, 5, 6) < 0.5
     assert gradcheck(lambda z: topology_loss(z, target, patch=patch), logits.requires_grad_())
+
+
+@pytest.mark.parametrize("patch", [None, 2])
+def test_gradient_of_volumes(patch):
+    logits, target = torch.randn(1, 1, 3, 4, 3, dtype=torch.float64), torch.rand(1, 1, 3, 4, 3) < 0.5
+    options = {"patch": patch, "dimensions": (0, 1, 2)}
+    assert gradcheck(lambda z: topology_loss(z, target, **options), logits.requires_grad_())
 
 
 class TestErrorsOfThePublishedCode:
@@ -221,7 +280,11 @@ def test_the_module_takes_what_the_function_takes():
         ({"dimensions": (0, 0)}, "dimensions: expected"),
         ({"patch": 1}, "patch: expected"),
         ({"least": 1.0}, "least: expected"),
-        ({"logits": torch.zeros(1, 1, 3, 3, 3), "target": torch.zeros(1, 1, 3, 3, 3)}, "2 spatial axes"),
+        ({"logits": torch.zeros(1, 1, 3), "target": torch.zeros(1, 1, 3)}, "2 or 3 spatial axes"),
+        (
+            {"logits": torch.zeros(1, 1, 3, 3, 3), "target": torch.zeros(1, 1, 3, 3, 3), "dimensions": (3,)},
+            "2 .cavities., got .3,.",
+        ),
     ],
 )
 def test_bad_options_get_a_sentence(change, sentence):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from geometry_oracle import random_masks
-from homology_oracle import betti, diagram
+from homology_oracle import betti, cell_diagram, diagram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import gaussian_filter
 
 from napari_segsize.ops.topology import betti_numbers, persistence_pairs
 
@@ -93,6 +94,56 @@ def test_at_every_threshold_the_living_are_the_betti_numbers(plane):
         assert alive == betti(plane + 1 >= threshold)
 
 
+@pytest.mark.parametrize("dimension", [0, 1, 2])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (5, 3, 4), (4, 4, 4), (1, 4, 5), (2, 1, 7), (1, 1, 1)])
+def test_pairs_of_volumes_equal_the_whole_matrix_reduced(rng, dimension, shape):
+    for _ in range(4):
+        volume = rng.permutation(np.linspace(0.05, 0.95, int(np.prod(shape)))).reshape(shape)
+        assert points(volume, dimension) == cell_diagram(volume, dimension)
+
+
+@pytest.mark.parametrize("dimension", [0, 1])
+def test_the_two_ways_agree_on_planes(rng, dimension):
+    plane = rng.random((6, 7))
+    assert cell_diagram(plane, dimension) == diagram(plane, dimension)
+
+
+@given(arrays(np.float64, st.tuples(*[st.integers(1, 4)] * 3), elements=FEW_VALUES))
+@settings(deadline=None, max_examples=60)
+def test_at_every_threshold_the_living_of_a_volume_are_its_betti_numbers(volume):
+    """With many equal values: parts, handles and cavities."""
+    found = [points(volume + 1, dimension) for dimension in (0, 1, 2)]
+    for threshold in range(1, 6):
+        alive = tuple(sum(death < threshold <= birth for birth, death in each) for each in found)
+        assert alive == betti(volume + 1 >= threshold)
+
+
+@pytest.mark.parametrize("smooth", [0, 1, 2])
+def test_larger_volumes_too(rng, smooth):
+    """The parts, handles and cavities of 20 voxels a side, where columns of the matrix grow long."""
+    volume = gaussian_filter(rng.standard_normal((20, 18, 22)), smooth).round(3) + 10
+    found = [np.array(points(volume, dimension)) for dimension in (0, 1, 2)]
+    for threshold in np.quantile(volume, (0.1, 0.3, 0.5, 0.7, 0.9)):
+        alive = tuple(int(((each[:, 1] < threshold) & (threshold <= each[:, 0])).sum()) for each in found)
+        assert alive == numbers(volume >= threshold)
+
+
+def test_a_ring_of_voxels_dies_across_its_tunnel_and_a_shell_at_its_lowest_voxel():
+    ring = np.full((3, 5, 5), 0.1)
+    ring[1, 1:4, 1:4] = 0.9
+    ring[1, 1, 2] = 0.7  # its weakest place
+    ring[1, 2, 2] = 0.3  # the tunnel
+    ring[0, 2, 2] = ring[2, 2, 2] = 0.2
+    (pair,) = zip(*persistence_pairs(ring, 1)[:2], strict=True)
+    assert [np.unravel_index(place, ring.shape) for place in pair] == [(1, 1, 2), (1, 2, 2)]
+    shell = np.full((5, 5, 5), 0.1)
+    shell[1:4, 1:4, 1:4] = 0.9
+    shell[1, 2, 2] = 0.6
+    shell[2, 2, 2] = 0.4
+    (pair,) = zip(*persistence_pairs(shell, 2)[:2], strict=True)
+    assert [np.unravel_index(place, shell.shape) for place in pair] == [(1, 2, 2), (2, 2, 2)]
+
+
 def test_the_most_persistent_come_first(rng):
     for dimension in (0, 1):
         pairs = persistence_pairs(rng.random((20, 20)), dimension)
@@ -102,11 +153,11 @@ def test_the_most_persistent_come_first(rng):
 
 def test_gudhi_says_the_same(rng):
     gudhi = pytest.importorskip("gudhi")
-    for shape in ((12, 17), (17, 12)):
+    for shape in ((12, 17), (17, 12), (7, 9, 8)):
         plane = rng.random(shape)
         cells = gudhi.CubicalComplex(top_dimensional_cells=1 - plane)
         found = cells.persistence()
-        for dimension in (0, 1):
+        for dimension in range(plane.ndim):
             expected = sorted(
                 (1 - birth, 0.0 if death == np.inf else 1 - death)
                 for k, (birth, death) in found
@@ -128,6 +179,8 @@ def test_half_precision_and_views(rng):
         (np.zeros((0, 3)), 0, "plane: expected"),
         (np.full((2, 2), np.nan), 0, "got NaN"),
         (np.zeros((3, 3)), 2, "dimension: expected 0"),
+        (np.zeros((3, 3, 3)), 3, "2 .cavities., got 3"),
+        (np.zeros((3, 3, 3, 3)), 0, "plane: expected"),
     ],
 )
 def test_bad_planes_get_a_sentence(plane, dimension, sentence):

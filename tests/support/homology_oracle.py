@@ -49,6 +49,36 @@ def _rank(rows: list[int]) -> int:
     return len(pivots)
 
 
+def cell_diagram(image: NDArray[np.floating], dimension: int) -> list[tuple[float, float]]:
+    """Births and deaths of any dimension: the whole boundary matrix of closed pixels, reduced by the book.
+
+    Cells come with their highest pixel. The last part dies at 0; what lives no time is left out.
+    """
+    values: dict[tuple[int, ...], float] = {}
+    for p in np.ndindex(image.shape):
+        for offset in product((-1, 0, 1), repeat=image.ndim):
+            cell = tuple(2 * v + 1 + o for v, o in zip(p, offset, strict=True))
+            values[cell] = max(values.get(cell, -np.inf), float(image[p]))
+    order = sorted(values, key=lambda cell: (-values[cell], sum(v % 2 for v in cell), cell))
+    index = {cell: number for number, cell in enumerate(order)}
+    owner: dict[int, int] = {}
+    columns: dict[int, int] = {}
+    for number, cell in enumerate(order):
+        column = _boundary(cell, index)
+        while column and (last := column.bit_length() - 1) in owner:
+            column ^= columns[owner[last]]
+        if column:
+            owner[last], columns[number] = number, column
+    found = []
+    for number, cell in enumerate(order):
+        if sum(v % 2 for v in cell) != dimension or number in columns:
+            continue
+        death = values[order[owner[number]]] if number in owner else 0.0
+        if values[cell] > death:
+            found.append((values[cell], death))
+    return sorted(found)
+
+
 def diagram(plane: NDArray[np.floating], dimension: int) -> list[tuple[float, float]]:
     """Births and deaths of parts (8 neighbours) or holes (background with 4) of the superlevel sets.
 

@@ -15,7 +15,7 @@ SHAPE = (12, 14)
 WITH_TARGET = [name for name, info in LOSSES.items() if info.needs]
 ON_MASKS = [name for name, info in LOSSES.items() if info.needs == ("mask",)]
 ON_LESS = [name for name in WITH_TARGET if LOSSES[name].needs[0] not in ("mask", "image")]
-PLANES = {"projection", "topology", "edge_bce", "nms", "direction"}
+PLANES = {"projection", "edge_bce", "nms", "direction"}
 """Losses that know images in two dimensions only."""
 
 
