@@ -16,14 +16,17 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSlider,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_segsize.engine.loss_prediction import MOST_VERTICES, VERTICES
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.loss_legend import Legend
 from napari_segsize.widgets.loss_options import LossOptions
 from napari_segsize.widgets.loss_sources import LayerBox
+from napari_segsize.widgets.loss_words import COPIES, KINDS, PARTS, PREDICTIONS, SLOPES
 from napari_segsize.widgets.sentence import Sentence
 
 if TYPE_CHECKING:
@@ -31,29 +34,7 @@ if TYPE_CHECKING:
 
     from napari_segsize.engine.loss_catalogue import LossEntry
 
-__all__ = ["PARTS", "LossBox", "LossControls"]
-
-PARTS = {
-    "gradient": ("Gradient", "How the loss grows with each pixel: descending goes the other way."),
-    "disks": ("Costliest disk of each radius", "Where a disk of each radius finds the largest error."),
-    "normals": ("Normals of the true edge", "Along these strokes, only the highest pixel may stay."),
-    "marks": ("Centres", "White cross: the true centre. Pink x: that of the probabilities."),
-    "pixels": (
-        "Critical pixels",
-        "Where parts and holes appear (disc) and go (x). Green: in the target; orange: not.",
-    ),
-}
-"""Title and tool tip of what can be drawn beside maps."""
-_KINDS = {
-    "automatic": ("auto", "Labels are a mask; numbers from 0 to 1 are probabilities, others logits."),
-    "probabilities": ("probabilities", "From 0 to 1; whole numbers of 8 or 16 bits are shares."),
-    "logits": ("logits", "Before the sigmoid: above 0 is object."),
-    "a mask": ("mask", "Whatever is not 0 is object."),
-}
-_SLOPES = {
-    "probabilities": "Of the probabilities: what each pixel should do.",
-    "logits": "Of the logits: what a network feels. It fades where the network is sure.",
-}
+__all__ = ["LossBox", "LossControls"]
 
 
 class LossBox(QComboBox):
@@ -111,7 +92,8 @@ class LossControls(QWidget):
         super().__init__(parent)
         self.loss, self.options = LossBox(), LossOptions()
         self.prediction, self.target = LayerBox(), LayerBox()
-        self.kind, self.slope = _choices(_KINDS), QComboBox()
+        self.kind, self.slope, self.vertices = QComboBox(), QComboBox(), VertexCount()
+        self._acts_on, self._kinds = "", {}  # type: str, dict[str, int]
         self.advice, self.notices, self.value = Sentence("advice"), Sentence("notices"), QLabel()
         self.change = QLabel()
         self.copy = QPushButton("Paint a copy")
@@ -130,18 +112,41 @@ class LossControls(QWidget):
         self.notices.setText(notices)
         self.notices.setVisible(bool(notices))
 
+    @property
+    def vertex_count(self) -> int:
+        """How many vertices a contour is to have; 0: as there are."""
+        return 0 if self.vertices.value() == self.vertices.minimum() else self.vertices.value()
+
+    def show_for(self, acts_on: str) -> None:
+        """Offer what goes with a loss on pixels, edges, contours, level sets or fields."""
+        if acts_on != self._acts_on:
+            self._kinds[self._acts_on] = self.kind.currentIndex()
+            self._acts_on = acts_on
+            self.kind.blockSignals(True)
+            self.kind.clear()
+            for row, (title, (data, tip)) in enumerate(KINDS.get(acts_on, {}).items()):
+                self.kind.addItem(title, data)
+                self.kind.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
+            self.kind.setCurrentIndex(max(0, self._kinds.get(acts_on, 0)))
+            self.kind.blockSignals(False)
+        title, tip = PREDICTIONS[acts_on]
+        self._subject.setText(title)
+        self.prediction.setToolTip(f"<p>{tip}</p>")
+        self.rows.setRowVisible(self.vertices, acts_on == "contour")
+        for each in (self._by, self.slope):
+            each.setVisible(acts_on in ("pixels", "edges"))
+        self.copy.setText("Draw a copy" if acts_on == "contour" else "Paint a copy")
+        self.copy.setToolTip(COPIES["contour" if acts_on == "contour" else "pixels"])
+
     def _build(self) -> None:
-        self.slope.addItems(list(_SLOPES))
-        for row, tip in enumerate(_SLOPES.values()):
+        self.slope.addItems(list(SLOPES))
+        for row, tip in enumerate(SLOPES.values()):
             self.slope.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
         self.value.setTextFormat(Qt.TextFormat.RichText)
-        self.copy.setToolTip(
-            "Make labels of this prediction (without one, of the target), and take up the brush: "
-            "the loss follows every stroke."
-        )
         self.clear.setToolTip("Take all drawings of the loss off the image.")
         self.target.setToolTip("What the loss learns from; for sizes, centres and boxes those of its mask.")
-        for box in (self.loss, self.prediction, self.target, self.kind, self.slope, self.step):
+        boxes = (self.loss, self.prediction, self.target, self.kind, self.slope, self.step, self.vertices)
+        for box in boxes:
             ignores_stray_wheel(box)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(9, 4, 9, 9)
@@ -155,6 +160,7 @@ class LossControls(QWidget):
         self.diagram_place = QVBoxLayout()
         layout.addLayout(self.diagram_place)
         layout.addWidget(self._drawn())
+        self.show_for("pixels")
 
     def _form(self) -> QFormLayout:
         form = QFormLayout()
@@ -164,7 +170,9 @@ class LossControls(QWidget):
         row = QHBoxLayout()
         row.addWidget(self.prediction, 1)
         row.addWidget(self.copy)
-        form.addRow("Prediction", row)
+        self._subject = QLabel("Prediction")
+        form.addRow(self._subject, row)
+        form.addRow("Vertices", self.vertices)
         form.addRow("Its numbers are", self.kind)
         form.addRow("Target", self.target)
         self.rows = form
@@ -178,7 +186,8 @@ class LossControls(QWidget):
         self.checks["gradient"] = self._check("gradient", *PARTS["gradient"])
         self.checks["gradient"].setChecked(True)
         row.addWidget(self.checks["gradient"])
-        row.addWidget(QLabel("by the"))
+        self._by = QLabel("by the")
+        row.addWidget(self._by)
         row.addWidget(self.slope, 1)
         layout.addLayout(row)
         layout.addWidget(self.legend)
@@ -226,9 +235,14 @@ class LossControls(QWidget):
         self.step_label.setText(text)
 
 
-def _choices(entries: dict[str, tuple[str, str]]) -> QComboBox:
-    box = QComboBox()
-    for row, (title, (data, tip)) in enumerate(entries.items()):
-        box.addItem(title, data)
-        box.setItemData(row, tip, Qt.ItemDataRole.ToolTipRole)
-    return box
+class VertexCount(QSpinBox):
+    """How many vertices a contour has: as there are, or a number of them at equal steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setRange(2, MOST_VERTICES)
+        self.setSpecialValueText("as drawn")
+        self.setKeyboardTracking(False)
+        self.setToolTip(
+            f"<p>As drawn (an outline of pixels gets {VERTICES}), or so many at equal steps along it.</p>"
+        )

@@ -33,7 +33,8 @@ class LossDiagram(QWidget):
         self._chosen: int | None = None
         self.plot = pg.PlotWidget()
         self.plot.setBackground(None)
-        self.plot.setFixedHeight(170)
+        self.plot.setFixedHeight(180)
+        self.plot.plotItem.layout.setContentsMargins(0, 0, 0, 10)  # its label hangs out below
         self.plot.setFocusPolicy(pg.QtCore.Qt.FocusPolicy.NoFocus)
         self.plot.setMenuEnabled(False)
         self.plot.hideButtons()

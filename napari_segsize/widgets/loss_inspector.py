@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QWidget
 
-from napari_segsize.engine.loss_look import LossRequest
 from napari_segsize.widgets.contour_points import camera_of
+from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.job import Job, launch_quietly
-from napari_segsize.widgets.loss_copy import copy_to_paint
+from napari_segsize.widgets.loss_asking import Choice, ask
+from napari_segsize.widgets.loss_copy import copy_to_draw, copy_to_paint
 from napari_segsize.widgets.loss_job import Asked, Seen, cataloguing, looking
+from napari_segsize.widgets.loss_outlines import Polygons, is_points, is_shapes
 from napari_segsize.widgets.loss_sight import LossSight
-from napari_segsize.widgets.loss_sources import PREDICTION, Part, part_of, predictions, targets, usual
+from napari_segsize.widgets.loss_sources import PREDICTION, predictions, targets, usual
 from napari_segsize.widgets.newest import Newest
 from napari_segsize.widgets.shelf import connected
 
@@ -46,6 +46,8 @@ class LossInspector(LossSight):
         self._loading: Job | None = None
         self._state: State | None = None
         self.microscope = Newest(looking, self._on_seen, controller.crashed.emit)
+        self._polygons, self._selected = Polygons(), frozenset[int]()
+        self._compiling: Job | None = None
         self._timer, self._clock = QTimer(self), QElapsedTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PERIOD_MS)
@@ -67,6 +69,7 @@ class LossInspector(LossSight):
         self.options.changed.connect(self._on_changed)
         for box in (self.prediction, self.target, self.kind, self.slope):
             box.currentIndexChanged.connect(self._on_changed)
+        self.vertices.valueChanged.connect(self._on_changed)
         self.prediction.currentIndexChanged.connect(self._show_kind)
         self.copy.clicked.connect(self._on_copy)
         self._layers.inspectable_changed.connect(self._on_sources)
@@ -100,16 +103,17 @@ class LossInspector(LossSight):
             self._on_changed()
 
     def _on_camera(self, *_: object) -> None:
-        if self._seen is None or self._seen.asked.part.said:  # only what is on screen is looked at
+        if self._seen is None or self._seen.asked.part.cut:  # only what is on screen is looked at
             self._on_changed()
 
     def _on_sources(self, *_: object) -> None:
         if not self.isVisible():
             return
         entry = self.loss.entry
-        found = predictions(self._layers)
+        acts_on = "pixels" if entry is None else entry.acts_on
+        found = predictions(self._layers, acts_on)
         wanted = targets(self._layers, "" if entry is None else entry.needs)
-        likely, target = usual(self._layers, found, wanted)
+        likely, target = usual(self._layers, found, wanted, acts_on)
         for _name, layer in [*found, *wanted]:
             if layer is not PREDICTION:
                 self._listen(layer)
@@ -119,13 +123,26 @@ class LossInspector(LossSight):
             self._on_changed()
 
     def _show_kind(self, *_: object) -> None:
-        """Ask what the numbers are only where that is not plain: for images of the user's."""
-        self.rows.setRowVisible(self.kind, hasattr(self.prediction.currentData(), "gamma"))
+        """Ask what the numbers are where that is not plain: of images of the user's, and labels for edges."""
+        data, entry = self.prediction.currentData(), self.loss.entry
+        acts_on = "pixels" if entry is None else entry.acts_on
+        doubtful = hasattr(data, "gamma") or (acts_on == "edges" and hasattr(data, "selected_label"))
+        self.rows.setRowVisible(self.kind, doubtful and acts_on != "contour")
 
     def _listen(self, layer: Layer) -> None:
         connected(layer.events, {"set_data": self._on_pixels, "name": self._on_sources})
-        if hasattr(layer.events, "labels_update"):
-            connected(layer.events, {"labels_update": self._on_pixels})
+        for name in ("labels_update", "selected_label", "data"):
+            if hasattr(layer.events, name) and not hasattr(layer, "gamma"):
+                connected(layer.events, {name: self._on_pixels})
+        if is_shapes(layer) or is_points(layer):
+            connected(layer.events, {"highlight": self._on_selected})
+
+    def _on_selected(self, event: Any) -> None:
+        """Another polygon, or other points, may be meant; napari tells of every move of the mouse."""
+        chosen = frozenset(event.source.selected_data)
+        if chosen != self._selected:
+            self._selected = chosen
+            self._on_pixels(event)
 
     # --- choosing -----------------------------------------------------------------------------------------
 
@@ -152,6 +169,9 @@ class LossInspector(LossSight):
             return
         self.advice.setText(entry.advice)
         self.options.show_options(entry)
+        self.show_for(entry.acts_on)
+        if entry.acts_on == "contour" and self._compiling is None:
+            self._compiling = launch_quietly(first_polygon(), lambda _: None, lambda _: None)
         self.rows.setRowVisible(self.target, bool(entry.needs))
         self._layers.losses.remove()
         self.forget_numbers()
@@ -160,12 +180,20 @@ class LossInspector(LossSight):
         self._on_changed()
 
     def _on_copy(self) -> None:
-        made = copy_to_paint(self._layers, self.prediction.currentData(), self.target.currentData())
+        entry, data, truth = self.loss.entry, self.prediction.currentData(), self.target.currentData()
+        acts_on = "pixels" if entry is None else entry.acts_on
+        made: Any
+        if acts_on == "contour":
+            made = copy_to_draw(self._layers, self._polygons, data, truth, self.vertex_count)
+        else:
+            made = copy_to_paint(self._layers, data, truth, edges=acts_on == "edges")
         if made is None:
             self.say_nothing("There is nothing to copy: paint a mask first, or add a Labels layer.")
             return
         self._on_sources()
         self.prediction.choose(made)
+        if acts_on == "edges":
+            self.kind.setCurrentIndex(self.kind.findData("mask"))
         self._look()  # at once: changes are counted from here, and the brush is in hand
 
     # --- looking ------------------------------------------------------------------------------------------
@@ -185,34 +213,19 @@ class LossInspector(LossSight):
 
     def _asked(self, entry: LossEntry) -> Asked | str:
         """What is chosen; a sentence if that is not enough."""
-        data: Any = self.prediction.currentData()
-        truth: Layer | None = self.target.currentData()
-        if data is None:
-            return (
-                "There is no prediction to look at yet. Predict on page Train, add a layer of probabilities, "
-                "or press “Paint a copy” to begin with the target and paint errors into it."
-            )
-        if truth is None and entry.needs:
-            what = "an image" if entry.needs == "image" else "a mask: paint one, or add a Labels layer"
-            return f"This loss learns from {what}."
-        part = part_of(self._layers, data)
-        target = None if truth is None or not entry.needs else self._under(part, truth)
-        if isinstance(part, str):
-            return part
-        if isinstance(target, str):
-            return target
-        request = LossRequest(
-            name=entry.name,
-            prediction=part.pixels,
-            target=target,
-            kind=self.kind.currentData() if hasattr(data, "gamma") else "auto",
-            slope=cast("Any", self.slope.currentText()),
-            options=self.options.values(),
-            spacing=_spacing(part.layer),
-            **self._stamped(truth),
+        choice = Choice(
+            entry=entry,
+            data=self.prediction.currentData(),
+            truth=self.target.currentData(),
+            settings={
+                "kind": self.kind.currentData() if self.rows.isRowVisible(self.kind) else "auto",
+                "slope": self.slope.currentText(),
+                "options": self.options.values(),
+                "vertices": self.vertex_count,
+                **self._stamped(self.target.currentData()),
+            },
         )
-        subject = (entry.name, data, truth, part.index, part.slices, request.kind, str(request.options))
-        return Asked(request=request, part=part, subject=subject)
+        return ask(self._layers, self._polygons, choice)
 
     def _stamped(self, target: Layer | None) -> dict[str, Any]:
         """The only size stamp of the plane, for a target of ours without a mask."""
@@ -221,13 +234,6 @@ class LossInspector(LossSight):
             return {}
         return {"size": said.stamps[0].size, "centre": said.stamps[0].centre}
 
-    def _under(self, part: Part | str, layer: Layer) -> NDArray[Any] | str:
-        """The pixels of the target under those of the prediction."""
-        if layer not in self._layers.viewer.layers:
-            return "The target is gone: choose another one."
-        plane = self._layers.plane_of(layer)[0]
-        return np.array(plane[part.slices] if isinstance(part, Part) and part.said else plane)
-
     def _on_seen(self, seen: Seen) -> None:
         if not self.isVisible() or seen.asked.part.layer not in self._layers.viewer.layers:
             return
@@ -235,8 +241,3 @@ class LossInspector(LossSight):
         self.show_seen(seen)
         # A slow screen gets fewer pictures a second, so that painting stays fluent.
         self._timer.setInterval(min(max(_PERIOD_MS, 3 * int(self._clock.elapsed())), _LONGEST_MS))
-
-
-def _spacing(layer: Layer) -> tuple[float, float]:
-    y, x = (abs(float(side)) for side in layer.scale[-2:])
-    return y, x

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_segsize.widgets.contour_points import camera_of, pixel_on_screen
 from napari_segsize.widgets.loss_points import LossPoints
+from napari_segsize.widgets.loss_strokes import GROUPS, LossStrokes, group_of
 from napari_segsize.widgets.overlays import SEEN_THROUGH, lifted, limit_of
 from napari_segsize.widgets.placement import place
 from napari_segsize.widgets.shelf import Shelf
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["LossLayers", "costliest", "is_signed", "short_name"]
 
 _MOST_DOTS, _FAINT = 400, 0.01  # the latter of persistence
-_STROKES = ("disks", "normals")  # what is no centre among marks
 _ERRORS = ("ghosts", "misses")  # above other maps: they are what one looks for
 _ROUNDING = 1e-3  # of its largest value: what a map may go below 0 without being signed
 _CLICK_PX, _DRAG_PX = 10.0, 4.0  # on the screen
@@ -53,7 +53,7 @@ class LossLayers:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._points = LossPoints(shelf)
+        self._points, self._strokes = LossPoints(shelf), LossStrokes(shelf)
         self._rows: list[int] = []  # the dot of each critical pixel
 
     def show(
@@ -65,20 +65,24 @@ class LossLayers:
         *,
         step: int = 0,
         chosen: int | None = None,
+        over: Layer | None = None,
     ) -> None:
         """Draw what is wanted of a view whose first pixel is `corner` of `source`.
 
         Parameters
         ----------
         wanted : names
-            "gradient", "disks", "normals", "marks", "pixels", and of maps.
+            "gradient", "marks", "pixels", those of `GROUPS`, and of maps.
         step : int
             Of maps that have several.
         chosen : int, optional
             The dot that stands out.
+        over : napari layer, optional
+            What strokes lie above, if it is not `source`: the contour that they are about.
         """
         drawn = {role for role in self._shelf.roles() if role.startswith("loss ")}
-        keep = set()
+        self._strokes.over = over
+        keep: set[str | None] = set()
         for name, values in view.maps.items():
             if name in wanted:
                 role = f"loss {'error' if name in _ERRORS else 'map'}:{name}"
@@ -86,18 +90,8 @@ class LossLayers:
                 plane = values[min(step, len(values) - 1)] if values.ndim > 2 else values
                 self._map(role, name, source, corner, plane, values)
         if "gradient" in wanted:
-            keep.add("loss gradient")
-            self._gradient(source, corner, view.gradient)
-        marks = {name: each for name, each in view.marks.items() if name not in _STROKES}
-        if "disks" in wanted and "disks" in view.marks:
-            keep.add("loss disks")
-            self._points.disks(source, corner, view.marks["disks"])
-        if "normals" in wanted and "normals" in view.marks:
-            keep.add("loss normals")
-            self._points.normals(source, corner, view.marks["normals"])
-        if "marks" in wanted and marks:
-            keep.add("loss marks")
-            self._points.centres(source, corner, marks)
+            keep.add(self._gradient(source, corner, view))
+        keep |= self._marks(source, corner, view, wanted)
         if "pixels" in wanted and view.dots:
             keep.add("loss pixels")
             self._rows = self._points.pixels(source, corner, costliest(view.dots), chosen)
@@ -131,10 +125,36 @@ class LossLayers:
 
     # --- the layers ---------------------------------------------------------------------------------------
 
-    def _gradient(self, source: Layer, corner: Sequence[int], gradient: NDArray[np.float32]) -> None:
-        limit = limit_of(gradient)
+    def _gradient(self, source: Layer, corner: Sequence[int], view: LossView) -> str | None:
+        if view.gradient.ndim == 3 or view.places is not None:
+            return self._strokes.gradient(source, corner, view)
+        limit = limit_of(view.gradient)
         look = {"name": "Loss gradient", "stops": SEEN_THROUGH, "opacity": 0.9}
-        self._image("loss gradient", source, corner, gradient, (-limit, limit), look)
+        self._image("loss gradient", source, corner, view.gradient, (-limit, limit), look)
+        return "loss gradient"
+
+    def _marks(
+        self, source: Layer, corner: Sequence[int], view: LossView, wanted: Collection[str]
+    ) -> set[str | None]:
+        """Draw the marks that are wanted; return the roles of their layers."""
+        drawn: set[str | None] = set()
+        centres = {name: each for name, each in view.marks.items() if group_of(name) not in GROUPS}
+        if "marks" in wanted and centres:
+            self._points.centres(source, corner, centres)
+            drawn.add("loss marks")
+        points = {
+            "disks": self._points.disks, "normals": self._points.normals, "squares": self._points.squares,
+            "vertices": self._points.vertices,
+        }  # fmt: skip
+        for name, values in view.marks.items():
+            if group_of(name) not in wanted or name in centres:
+                continue
+            if name in points:
+                points[name](source, corner, values)
+                drawn.add(f"loss {name}")
+            else:
+                drawn.add(self._strokes.show(source, corner, name, values))
+        return drawn
 
     def _map(
         self, role: str, name: str, source: Layer, corner: Sequence[int],

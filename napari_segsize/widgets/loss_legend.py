@@ -26,6 +26,10 @@ class Legend(QWidget):
         layout.addWidget(bar, 0, 0, 1, 2)
         layout.addWidget(self.raised, 1, 0)
         layout.addWidget(self.lowered, 1, 1)
+        self.arrows = QLabel()
+        self.arrows.setWordWrap(True)
+        layout.addWidget(self.arrows, 2, 0, 1, 2)
+        self._bar = (bar, self.raised, self.lowered)
         self.setToolTip(
             "<p>Learning goes down the gradient: blue pixels rise, red ones fall. "
             "The full colour stands for the number.</p>"
@@ -33,9 +37,21 @@ class Legend(QWidget):
         self.show_limit(None)
 
     def show_limit(self, limit: float | None) -> None:
-        """Write the number at both ends."""
+        """Write the number at both ends of the bar."""
+        self._show(bar=True)
         self.raised.setText("should rise" + ("" if limit is None else f" (−{limit:.2g})"))
         self.lowered.setText("should fall" + ("" if limit is None else f" (+{limit:.2g})"))
+
+    def show_longest(self, longest: float | None, what: str, unit: str) -> None:
+        """Say what arrows mean, and what the longest one stands for."""
+        self._show(bar=False)
+        scale = "" if longest is None else f" The longest stands for {longest:.2g} {unit}".rstrip() + "."
+        self.arrows.setText(f"Arrows: where learning moves {what}.{scale}")
+
+    def _show(self, *, bar: bool) -> None:
+        for each in self._bar:
+            each.setVisible(bar)
+        self.arrows.setVisible(not bar)
 
 
 def _bar() -> str:

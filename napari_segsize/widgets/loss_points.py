@@ -1,4 +1,4 @@
-"""What the loss microscope draws as points and strokes: disks, centres, critical pixels, normals."""
+"""What the loss microscope draws as points: disks, squares, centres, vertices, critical pixels; normals."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ __all__ = ["UNWANTED", "WANTED", "LossPoints"]
 
 WANTED, UNWANTED = "#009e73", "#d55e00"  # green and orange: told apart by everybody
 _DISK, _TRUE, _SOFT, _CHOSEN, _NORMAL = "#4cc9f0", "#ffffff", "#ff5da2", "#ffffff", "#f0e442"
+_CHEAP, _COSTLY = (0.34, 0.06, 0.43, 1.0), (0.99, 0.9, 0.3, 1.0)
+_MARK_PX = (9, 26)  # on the screen: how large a centre or a vertex is drawn, at least and at most
 _ON_SCREEN = (7, 18)  # how large a critical pixel is drawn, at least and at most
 
 
@@ -58,6 +60,28 @@ class LossPoints:
             border_width=0.6, border_width_is_relative=False, **look,
         )  # fmt: skip
 
+    def squares(self, source: Layer, corner: Sequence[int], squares: NDArray[np.float64]) -> None:
+        """Draw rows of a centre and a side: the square that is found, then the one that is wanted."""
+        rows = [_DISK, _TRUE][: len(squares)]
+        self._points(
+            "loss squares", source, corner, squares[:, :2], squares[:, 2], border=rows,
+            symbols=["square"] * len(rows), name="Loss: squares", face_color="transparent",
+            border_width=0.5, border_width_is_relative=False,
+        )  # fmt: skip
+
+    def vertices(self, source: Layer, corner: Sequence[int], vertices: NDArray[np.float64]) -> None:
+        """Draw rows of a place and a cost: the costlier, the larger and the lighter."""
+        cost = vertices[:, 2]
+        share = np.sqrt(cost / (cost.max(initial=0) or 1.0))
+        extent = float(np.ptp(vertices[:, :2], axis=0).max(initial=0))
+        faces = np.array(_CHEAP) + share[:, None] * (np.array(_COSTLY) - np.array(_CHEAP))
+        size = max(1.0, extent / 10)
+        self._points(
+            "loss vertices", source, corner, vertices[:, :2], size * (0.4 + 0.6 * share), face=faces,
+            symbols=["disc"] * len(vertices), name="Loss: vertices", border_width=0,
+            canvas_size_limits=_MARK_PX,
+        )  # fmt: skip
+
     def centres(self, source: Layer, corner: Sequence[int], marks: dict[str, NDArray[np.float64]]) -> None:
         """Draw true and soft centres, by name."""
         places = [at for each in marks.values() for at in each.reshape(-1, 2)]
@@ -67,7 +91,7 @@ class LossPoints:
         size = max(3.0, min(_plane_shape(source)) / 22)
         self._points(
             "loss marks", source, corner, np.array(places), [size] * len(names), face=colours,
-            symbols=symbols, name="Loss: centres", border_width=0,
+            symbols=symbols, name="Loss: centres", border_width=0, canvas_size_limits=_MARK_PX,
         )  # fmt: skip
 
     def pixels(
@@ -94,7 +118,8 @@ class LossPoints:
 
     def _points(
         self, role: str, source: Layer, corner: Sequence[int], places: NDArray[np.float64], sizes: Any, *,
-        symbols: list[str], face: list[str] | None = None, border: list[str] | None = None, **look: Any,
+        symbols: list[str], face: list[str] | NDArray[np.float64] | None = None,
+        border: list[str] | None = None, **look: Any,
     ) -> None:  # fmt: skip
         from napari.layers import Points
 
@@ -116,7 +141,9 @@ class LossPoints:
         if [str(each) for each in layer.symbol] != symbols:
             layer.symbol = symbols
         if face is not None:
-            _set(layer, "face_color", _rgba(face))
+            _set(
+                layer, "face_color", face.astype(np.float32) if isinstance(face, np.ndarray) else _rgba(face)
+            )
         if border is not None:
             _set(layer, "border_color", _rgba(border))
 

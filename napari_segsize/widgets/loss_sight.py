@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtWidgets import QWidget
 
-from napari_segsize.widgets.loss_controls import PARTS, LossControls
+from napari_segsize.widgets.loss_controls import LossControls
 from napari_segsize.widgets.loss_layers import costliest, short_name
+from napari_segsize.widgets.loss_strokes import GROUPS, group_of, strongest
+from napari_segsize.widgets.loss_words import MAPS, PARTS
 from napari_segsize.widgets.overlays import limit_of
 
 if TYPE_CHECKING:
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from napari_segsize.widgets.loss_job import Asked, Seen
 
 __all__ = ["LossSight"]
+
+_MOVED = {"contour": ("each vertex", "per px"), "field": ("the tip of each vector", "or more")}
+"""What arrows are at, and the unit of a gradient there."""
 
 
 class LossSight(LossControls):
@@ -31,7 +38,7 @@ class LossSight(LossControls):
         self._start: tuple[tuple[Any, ...], float] | None = None
         self._dots: tuple[Dot, ...] = ()
         self._chosen: Dot | None = None
-        self._ticked = {"gradient", "disks", "normals", "marks", "pixels"}
+        self._ticked = {"gradient", "marks", "pixels", *GROUPS} - {"motion"}
         self.diagram: LossDiagram | None = None
         self.checks["gradient"].toggled.connect(self._on_ticked)
         self.step.valueChanged.connect(self._draw)
@@ -45,7 +52,8 @@ class LossSight(LossControls):
         if isinstance(seen.view, str):
             self.say_nothing(_in_words(seen.view))
             return
-        if before is not None and before.asked.part.layer is not seen.asked.part.layer:
+        places = [(each.part.layer, each.part.over) for each in (seen.asked, before and before.asked) if each]
+        if places[0] != places[-1]:
             self._layers.losses.remove()  # what is drawn lies above the layer that it explains
         self._say(seen.asked, seen.view)
         self._offer_parts(seen.view)
@@ -61,7 +69,7 @@ class LossSight(LossControls):
 
     def forget_numbers(self) -> None:
         """Show no numbers of another loss."""
-        self.legend.show_limit(None)
+        self._explain_scale(None)
         if self.diagram is not None:
             self.diagram.hide()
 
@@ -77,17 +85,25 @@ class LossSight(LossControls):
         if _tied(view.dots):
             said.append("Some dots are alike: which of them counts as the target's is chance.")
         self.say(f"{view.value:.4g}", changed, " ".join(each for each in said if each))
-        self.legend.show_limit(limit_of(view.gradient) if view.gradient.any() else None)
+        self._explain_scale(view.gradient)
+
+    def _explain_scale(self, gradient: NDArray[np.float32] | None) -> None:
+        """Say what the colours, or the arrows, of the gradient stand for."""
+        acts_on = "pixels" if self.loss.entry is None else self.loss.entry.acts_on
+        if gradient is not None and not gradient.any():
+            gradient = None
+        if acts_on not in ("contour", "field"):
+            self.legend.show_limit(None if gradient is None else limit_of(gradient))
+            return
+        most = None if gradient is None else strongest(gradient, contour=acts_on == "contour")
+        self.legend.show_longest(most, *_MOVED[acts_on])
 
     def _offer_parts(self, view: LossView) -> None:
         parts = [(name, short_name(name).capitalize(), _about_map(name)) for name in view.maps]
-        there = {
-            "disks": "disks" in view.marks,
-            "normals": "normals" in view.marks,
-            "marks": bool(set(view.marks) - {"disks", "normals"}),
-            "pixels": bool(view.dots),
-        }
-        parts += [(name, *PARTS[name]) for name, is_there in there.items() if is_there]
+        groups = {group_of(name) for name in view.marks}
+        there = {name for name in groups if name in GROUPS} | ({"marks"} if groups - set(GROUPS) else set())
+        there |= {"pixels"} if view.dots else set()
+        parts += [(name, *PARTS[name]) for name in PARTS if name in there]
         for check in self.show_checks(parts, self._ticked):
             check.toggled.connect(self._on_ticked)
         self._show_step(view)
@@ -125,7 +141,13 @@ class LossSight(LossControls):
         self._show_step(seen.view)
         part = seen.asked.part
         self._layers.losses.show(
-            part.layer, part.corner, seen.view, self._ticked, step=self.step.value(), chosen=self._number
+            part.layer,
+            part.corner,
+            seen.view,
+            self._ticked,
+            step=self.step.value(),
+            chosen=self._number,
+            over=part.over,
         )
 
     def _on_ticked(self, *_: object) -> None:
@@ -138,7 +160,7 @@ class LossSight(LossControls):
             check.setChecked(False)
 
     def _on_removed(self, role: str) -> None:
-        name = role.rpartition(":")[2].removeprefix("loss ")
+        name = group_of(role.rpartition(":")[2].removeprefix("loss "))
         if role.startswith("loss ") and name in self.checks:
             self.checks[name].setChecked(False)
 
@@ -179,24 +201,4 @@ def _in_words(sentence: str) -> str:
 
 
 def _about_map(name: str) -> str:
-    return _MAPS.get(name, f"{name.capitalize()}, as the loss computes it.")
-
-
-_MAPS = {
-    "ghosts": "Predicted, and not in the target.",
-    "misses": "In the target, and not predicted.",
-    "cost": "What each pixel adds to the loss.",
-    "signed distance": "How far each pixel is from the true outline: blue inside, red outside.",
-    "distance to target": "How far each pixel is from the true outline.",
-    "distance to prediction": "How far each pixel is from the predicted outline.",
-    "non-overlap": "The squared error of each pixel.",
-    "residues": "What is left of the error after each erosion: choose the step below.",
-    "edges": "Edge pixels of the target.",
-    "length": "Outline of the prediction: what the loss shortens.",
-    "region": "Area on the wrong side of the outline.",
-    "skeleton of the prediction": "The soft centre line of the prediction.",
-    "skeleton of the target": "The soft centre line of the target.",
-    "share of the disk in the target": "How much of a disk around each pixel is target.",
-    "share of the disk in the prediction": "How much of a disk around each pixel is prediction.",
-    "chessboard distance": "Steps to the background (diagonals count as one); the largest is half the size.",
-}
+    return MAPS.get(name, f"{name.capitalize()}, as the loss computes it.")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtWidgets import QComboBox
 
 from napari_segsize.engine.loss_look import MOST_PIXELS
+from napari_segsize.widgets.loss_outlines import is_points, is_shapes
 from napari_segsize.widgets.shelf import role_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from napari_segsize.widgets.layers import SegsizeLayers
 
-__all__ = ["PREDICTION", "LayerBox", "Part", "part_of", "predictions", "targets", "usual"]
+__all__ = [
+    "PREDICTION",
+    "LayerBox",
+    "Part",
+    "frame_of",
+    "frame_part",
+    "part_of",
+    "predictions",
+    "targets",
+    "usual",
+]
 
 PREDICTION: Any = object()  # no text: Qt gives another one back
 """Stands for what the plugin's network has predicted for the plane on screen."""
@@ -35,6 +46,7 @@ class Part:
     Attributes
     ----------
     pixels : (H, W) array
+        Or (2, H, W) of a motion field; without meaning of a frame.
     layer : napari layer
         The one they lie on, to draw over.
     index : tuple of int
@@ -42,7 +54,11 @@ class Part:
     top, left : int
         Where the pixels begin in the plane.
     said : str
-        A sentence about a plane of which this is only a part.
+        A sentence about what was chosen.
+    cut : bool
+        Whether this is only a part of the plane.
+    over : napari layer, optional
+        What is looked at, if it is not `layer` itself.
     """
 
     pixels: NDArray[Any]
@@ -51,6 +67,12 @@ class Part:
     top: int = 0
     left: int = 0
     said: str = ""
+    cut: bool = False
+    over: Layer | None = None
+
+    def saying(self, sentence: str) -> Part:
+        """The same with another sentence."""
+        return replace(self, said=f"{self.said} {sentence}".strip())
 
     @property
     def corner(self) -> tuple[int, ...]:
@@ -60,7 +82,7 @@ class Part:
     @property
     def slices(self) -> tuple[slice, slice]:
         """Of the pixels in the plane."""
-        height, width = self.pixels.shape
+        height, width = self.pixels.shape[-2:]
         return slice(self.top, self.top + height), slice(self.left, self.left + width)
 
 
@@ -98,40 +120,70 @@ class LayerBox(QComboBox):
         self._by_hand = self.itemData(index)
 
 
-def predictions(layers: SegsizeLayers) -> Entries:
-    """Whatever may be a prediction: our own, images of numbers, labels."""
-    from napari.layers import Image, Labels
+def predictions(layers: SegsizeLayers, acts_on: str = "pixels") -> Entries:
+    """Whatever a loss may act on: our own prediction, images of numbers and labels; outlines for contours."""
+    from napari.layers import Image, Labels, Shapes
 
     entries: Entries = [] if layers.preview is None else [("Prediction", PREDICTION)]
-    found = [layer for layer in layers.viewer.layers if role_of(layer) in (None, "mask")]
-    images = [layer for layer in found if isinstance(layer, Image) and not layer.rgb and layer.ndim >= 2]
-    return entries + [(layer.name, layer) for layer in [*images, *_of(found, Labels)]]
+    ours = {"edges": ("mask", "edges"), "contour": ("mask", "accepted contours")}.get(acts_on, ("mask",))
+    found = [layer for layer in layers.viewer.layers if role_of(layer) in (None, *ours)]
+    first: list[Layer] = [layer for layer in found if isinstance(layer, Image) and _has_numbers(layer)]
+    if acts_on == "contour":
+        first = _of(found, Shapes)
+        return [*((layer.name, layer) for layer in first), *entries, *_named(_of(found, Labels))]
+    return entries + _named([*first, *_of(found, Labels)])
 
 
 def targets(layers: SegsizeLayers, need: str) -> Entries:
-    """What a loss may learn from: labels, or images for a loss that needs an image."""
-    from napari.layers import Image, Labels
+    """What a loss may learn from: labels; an image, or points as well, for a loss that needs those."""
+    from napari.layers import Image, Labels, Points
 
     if need == "image":
         found = [layer for layer in layers.viewer.layers if _is_picture(layer)]
-        return [(layer.name, layer) for layer in found if isinstance(layer, Image) and not layer.rgb]
+        return _named([layer for layer in found if isinstance(layer, Image) and not layer.rgb])
     found = [layer for layer in layers.viewer.layers if role_of(layer) in (None, "mask", "objects")]
-    return [(layer.name, layer) for layer in _of(found, Labels)]
+    if need != "points":
+        return _named(_of(found, Labels))
+    clicks = [layer for layer in layers.viewer.layers if role_of(layer) in (None, "extreme points")]
+    return _named([*_of(found, Labels), *_of(clicks, Points)])
 
 
-def usual(layers: SegsizeLayers, found: Entries, wanted: Entries) -> tuple[Any, Any]:
+def usual(layers: SegsizeLayers, found: Entries, wanted: Entries, acts_on: str = "pixels") -> tuple[Any, Any]:
     """What is most likely meant: (prediction, target)."""
     offered = [layer for _, layer in wanted]
-    filled = [layer for layer in offered if layers.plane_of(layer)[0].any()]
+    filled = [layer for layer in offered if is_points(layer) or layers.plane_of(layer)[0].any()]
     ours = [layer for layer in filled if role_of(layer) == "mask" or layer is layers.base]
     target = next(iter(ours or filled or offered), None)
     rest = [data for _, data in found if data is not target]
-    shape = None if target is None else layers.plane_of(target)[0].shape
-    likely = [data for data in rest if data is PREDICTION or _is_likely(layers, data, shape)]
+    shape = None if target is None or is_points(target) else layers.plane_of(target)[0].shape
+    likely = [data for data in rest if data is PREDICTION or _is_likely(layers, data, shape, acts_on)]
+    active = layers.viewer.layers.selection.active
+    if acts_on == "contour":  # the one that is being drawn
+        likely.sort(key=lambda data: (not is_shapes(data), data is not active))
     return (likely[0] if likely else None), target
 
 
-def part_of(layers: SegsizeLayers, data: Any) -> Part | str:
+def frame_of(layers: SegsizeLayers, target: Any) -> Layer | None:
+    """The layer in whose pixels a drawn contour is rendered: the target, or the image below."""
+    from napari.layers import Image, Labels
+
+    if target is not None and not is_points(target):
+        return cast("Layer", target)
+    if layers.base is not None:
+        return layers.base
+    others = [each for each in layers.viewer.layers if role_of(each) is None]
+    return next((each for each in others if isinstance(each, (Image, Labels))), None)
+
+
+def frame_part(layers: SegsizeLayers, frame: Layer) -> Part | str:
+    """What is on screen of a frame, without its numbers."""
+    data = frame.data[0] if frame.multiscale else frame.data
+    shape = data.shape[-3:-1] if getattr(frame, "rgb", False) else data.shape[-2:]
+    index = () if getattr(frame, "rgb", False) and frame.ndim == 2 else layers.plane_of(frame)[1]
+    return _on_screen(layers, np.broadcast_to(np.zeros((), np.uint8), shape), frame, index)
+
+
+def part_of(layers: SegsizeLayers, data: Any, acts_on: str = "pixels") -> Part | str:
     """The pixels on screen of what was chosen; a sentence when there are none, or too many."""
     base, preview = layers.base, layers.preview
     if data is PREDICTION:
@@ -143,9 +195,18 @@ def part_of(layers: SegsizeLayers, data: Any) -> Part | str:
             return "The layer is gone: choose another one."
         layer = data
         plane, index = layers.plane_of(layer)
+    if acts_on == "field" and data is not PREDICTION and _is_field(layer):
+        part = _on_screen(layers, np.asarray(layer.data)[index[:-1]], layer, index)
+        return part if isinstance(part, str) else part.saying("Its two slices are taken for y and x.")
+    return _on_screen(layers, plane, layer, index)
+
+
+def _on_screen(
+    layers: SegsizeLayers, plane: NDArray[Any], layer: Layer, index: tuple[int, ...]
+) -> Part | str:
     if tuple(layers.viewer.dims.order[-2:]) != tuple(sorted(layers.viewer.dims.order))[-2:]:
         return "The axes on screen are not the last two: roll or transpose them back to look at a loss."
-    if plane.size <= MOST_PIXELS:
+    if plane.shape[-2] * plane.shape[-1] <= MOST_PIXELS:
         return Part(pixels=np.array(plane), layer=layer, index=index)
     return _seen(plane, layer, index)
 
@@ -153,19 +214,19 @@ def part_of(layers: SegsizeLayers, data: Any) -> Part | str:
 def _seen(plane: NDArray[Any], layer: Layer, index: tuple[int, ...]) -> Part | str:
     """The part of a large plane that is on screen."""
     corners = np.asarray(layer.corner_pixels)[:, -2:]
-    low = np.clip(corners.min(0), 0, plane.shape).astype(int)
-    high = np.clip(corners.max(0) + 1, 0, plane.shape).astype(int)
+    low = np.clip(corners.min(0), 0, plane.shape[-2:]).astype(int)
+    high = np.clip(corners.max(0) + 1, 0, plane.shape[-2:]).astype(int)
     height, width = (int(side) for side in high - low)
     if not _NARROWEST**2 <= height * width <= MOST_PIXELS:
         return (
-            f"The image has {plane.shape[0]} x {plane.shape[1]} pixels, which is too much to follow at once: "
+            f"The image has {plane.shape[-2]} x {plane.shape[-1]} pixels, too much to follow at once: "
             f"zoom in until about {int(MOST_PIXELS**0.5)} x {int(MOST_PIXELS**0.5)} are on screen."
         )
     top, left = int(low[0]), int(low[1])
     rows, columns = f"rows {top} to {top + height - 1}", f"columns {left} to {left + width - 1}"
     said = f"Only what is on screen counts: {rows}, {columns}."
-    pixels = np.array(plane[top : top + height, left : left + width])
-    return Part(pixels=pixels, layer=layer, index=index, top=top, left=left, said=said)
+    pixels = np.array(plane[..., top : top + height, left : left + width])
+    return Part(pixels=pixels, layer=layer, index=index, top=top, left=left, said=said, cut=True)
 
 
 def _of(layers: Sequence[Layer], kind: type) -> list[Layer]:
@@ -177,12 +238,34 @@ def _is_picture(layer: Layer) -> bool:
     return role is None or role.startswith("image")
 
 
-def _is_likely(layers: SegsizeLayers, data: Any, shape: tuple[int, ...] | None) -> bool:
-    """Labels, or an image of shares: a picture is none."""
+def _has_numbers(layer: Any) -> bool:
+    return not layer.rgb and layer.ndim >= 2
+
+
+def _named(layers: Sequence[Layer]) -> Entries:
+    return [(layer.name, layer) for layer in layers]
+
+
+def _is_field(layer: Any) -> bool:
+    """Whether two slices of a layer of floats are the two sides of vectors."""
+    return layer.ndim > 2 and layer.data.shape[-3] == 2 and np.asarray(layer.data).dtype.kind == "f"
+
+
+def _is_likely(layers: SegsizeLayers, data: Any, shape: tuple[int, ...] | None, acts_on: str) -> bool:
+    """Labels, or an image of shares: a picture is none. For a level set also numbers of both signs."""
     from napari.layers import Labels
 
+    if is_shapes(data):
+        return len(data.data) > 0
     plane = layers.plane_of(data)[0]
     if shape is not None and plane.shape != shape:
         return False
+    if (
+        plane.dtype.kind == "f"
+        and plane.size
+        and acts_on in ("phi", "field")
+        and plane.min() < 0 < plane.max()
+    ):
+        return True
     shares = plane.dtype.kind == "f" and plane.size > 0 and plane.min() >= 0 and plane.max() <= 1
     return shares or isinstance(data, Labels)

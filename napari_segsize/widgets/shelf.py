@@ -20,7 +20,8 @@ KEY = "napari-segsize"
 _BELOW = (
     "image", "prediction", "edges", "objects", "mask",
     "distance", "gradient", "outline", "squares", "centres",
-    "loss map", "loss error", "loss gradient", "loss normals", "loss disks", "loss marks", "loss pixels",
+    "loss map", "loss error", "loss gradient", "loss stroke", "loss normals", "loss squares", "loss disks",
+    "loss vertices", "loss marks", "loss pixels",
     "level set", "curvature", "modulation", "displacement", "accepted contours", "aligned outlines",
     "evolving contours", "stamps", "cursor", "extreme points",
 )  # fmt: skip

@@ -6,98 +6,14 @@ import numpy as np
 import pytest
 
 pytest.importorskip("napari")
-from napari_segsize.project import PlaneRef, Project
+from loss_page import PATIENCE, SHAPE, ours, page, says, seen, smooth, square
+
+from napari_segsize.project import PlaneRef
 from napari_segsize.widgets import loss_sources
 from napari_segsize.widgets.contour_points import camera_of
-from napari_segsize.widgets.controller import Controller
-from napari_segsize.widgets.layers import SegsizeLayers
-from napari_segsize.widgets.loss_inspector import LossInspector
 from napari_segsize.widgets.shelf import role_of
 
-SHAPE = (32, 40)
-PATIENCE = 60_000
-
-
-class Idle:
-    def stop(self):
-        pass
-
-
-def idle(events, on_event, on_end):
-    events.close()
-    return Idle()
-
-
-def square():
-    mask = np.zeros(SHAPE, np.int32)
-    mask[8:20, 10:26] = 1
-    return mask
-
-
-def smooth():
-    """The square, and a ghost that is not in the target."""
-    probs = 0.1 + 0.8 * square()
-    probs[24:28, 30:36] = 0.7
-    return probs.astype(np.float32)
-
-
-@pytest.fixture
-def page(make_napari_viewer, qtbot, tmp_path):
-    with Project.create(tmp_path / "p") as project:
-        project.add_array("a", np.arange(np.prod(SHAPE), dtype=np.uint16).reshape(SHAPE))
-        project.add_array(
-            "s", np.zeros((3, *SHAPE), np.uint8), kind="stack", spacing=(2.0, 0.5, 0.5), unit="mm"
-        )
-        project.put_mask(PlaneRef(1), square())
-        project.put_mask(PlaneRef(2, 1), square())
-    controller, layers = Controller(idle), SegsizeLayers(make_napari_viewer())
-    page = LossInspector(controller, layers)
-    qtbot.addWidget(page)
-    page.controller, page.layers, page.viewer = controller, layers, layers.viewer
-    drawn = []
-
-    def draw(_state):  # as the dock widget does it
-        state = controller.state
-        if controller.project is not None and drawn[-1:] != [(state.plane, state.redraw)]:
-            drawn.append((state.plane, state.redraw))
-            layers.show_plane(controller.project, state.plane)
-        page.render(controller.state)
-
-    controller.state_changed.connect(draw)
-    controller.open_project(tmp_path / "p")
-    page.show()
-    page.render(controller.state)
-    qtbot.waitUntil(page.loss.isEnabled, timeout=PATIENCE)
-    yield page
-    page.hide()
-    qtbot.waitUntil(lambda: not page.microscope.busy and page._loading is None, timeout=PATIENCE)
-    controller.state_changed.disconnect()
-    controller.dispose()
-    layers.close()
-
-
-def seen(page, qtbot, name=None):
-    """Wait for the view of what is chosen now."""
-    if name is not None:
-        page.loss.choose(name)
-    qtbot.waitUntil(
-        lambda: (
-            page._seen is not None
-            and not page.microscope.busy
-            and not page._timer.isActive()
-            and page._seen.asked.request.name == page.loss.entry.name
-        ),
-        timeout=PATIENCE,
-    )
-    return page._seen.view
-
-
-def says(page, qtbot, words):
-    qtbot.waitUntil(lambda: words in page.notices.text(), timeout=PATIENCE)
-
-
-def ours(page):
-    return {layer.name for layer in page.viewer.layers if (role_of(layer) or "").startswith("loss")}
+__all__ = ["page"]  # a fixture
 
 
 def test_a_probability_layer_is_compared_with_the_mask(page, qtbot):
@@ -341,12 +257,10 @@ def test_chan_vese_learns_from_an_image(page, qtbot):
     assert page.target.currentText() == "Mask"
 
 
-def test_losses_on_contours_are_grey_and_say_why(page):
+def test_headings_of_groups_cannot_be_chosen(page):
     box = page.loss
     rows = {box.itemText(i): i for i in range(box.count())}
-    item = box.model().item(rows["Balloon"])
-    assert not item.isEnabled()
-    assert "vertices" in item.toolTip()
+    assert box.model().item(rows["Balloon"]).isEnabled()
     assert not box.model().item(rows["On contours"]).isSelectable()
 
 
