@@ -12,7 +12,19 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from loss_pictures import HEIGHT, TITLE, WIDTH, Colours, diverging, panels, prediction, strip, truth
+from loss_pictures import (
+    HEIGHT,
+    MARGIN,
+    TITLE,
+    WIDTH,
+    Colours,
+    diverging,
+    grey,
+    panels,
+    prediction,
+    strip,
+    truth,
+)
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
@@ -49,21 +61,27 @@ def with_outline(colours: Colours, mask: NDArray[np.bool_]) -> Colours:
 
 
 def of_phi(name: str, phi: Floats, mask: NDArray[np.bool_]) -> Image.Image:
-    """A level set, and how its loss grows with it."""
+    """A level set, how its loss grows with it, and what the loss computes on its way."""
     view = microscope(name, phi, mask)
-    return strip({"phi": with_outline(diverging(-phi), mask), "gradient": diverging(view.gradient)})
+    parts = {"phi": with_outline(diverging(-phi), mask), "gradient": diverging(view.gradient)}
+    for key, values in view.maps.items():
+        if key != "level set":
+            parts[key] = diverging(-values) if values.min() < 0 else grey(values)
+    return strip(parts)
 
 
 def of_motion(phi: Floats, mask: NDArray[np.bool_]) -> Image.Image:
     """A field that points off the predicted outline, and which way its loss turns it."""
     field = np.stack(np.gradient(phi)) * np.sign(phi)
-    slopes = microscope("motion_direction", field, mask).gradient
+    view = microscope("motion_direction", field, mask)
+    slopes = view.gradient
     most = float(np.quantile(np.abs(slopes), 0.9))  # where V is short the slope is steep, and drowns the rest
     parts = {}
     for axis, along in zip("yx", field, strict=True):
         parts[f"V, {axis}"] = with_outline(diverging(along), mask)
     for axis, slope in zip("yx", slopes, strict=True):
         parts[f"gradient, {axis}"] = diverging(np.clip(slope, -most, most))
+    parts["squared angle"] = grey(view.maps["squared angle"])
     return strip(parts)
 
 
@@ -95,9 +113,14 @@ def on_contours(mask: NDArray[np.bool_]) -> dict[str, tuple[object, dict[str, ob
 
 
 def of_contour(view: LossView, vertices: Floats, mask: NDArray[np.bool_]) -> Image.Image:
-    """The contour over its object, with arrows the way that descending moves each vertex."""
+    """The contour over its object, with arrows the way that descending moves each vertex; beside it, maps."""
     shown = with_outline(np.repeat((90 * mask).astype(np.uint8)[..., None], 3, -1), mask)
-    image = Image.new("RGB", (WIDTH * BIG, HEIGHT * BIG + TITLE + 2), "white")
+    maps = {name: grey(values) for name, values in view.maps.items()}
+    beside = strip(dict(list(maps.items())[:2])) if maps else None
+    width = WIDTH * BIG + (0 if beside is None else MARGIN + beside.width)
+    image = Image.new("RGB", (width, HEIGHT * BIG + TITLE + 2), "white")
+    if beside is not None:
+        image.paste(beside, (WIDTH * BIG + MARGIN, 0))
     panel = Image.fromarray(shown).resize((WIDTH * BIG, HEIGHT * BIG), Image.Resampling.NEAREST)
     image.paste(panel, (0, TITLE + 2))
     draw = ImageDraw.Draw(image)
@@ -107,11 +130,18 @@ def of_contour(view: LossView, vertices: Floats, mask: NDArray[np.bool_]) -> Ima
     def at(point: Floats) -> tuple[float, float]:
         return (point[1] + 0.5) * BIG, (point[0] + 0.5) * BIG + TITLE + 2
 
+    for y, x, side in view.marks.get("squares", ()):
+        draw.rectangle([*at(np.array([y, x]) - side / 2), *at(np.array([y, x]) + side / 2)], outline="white")
+    for y, x, dy, dx in [*view.marks.get("gaps", ()), *view.marks.get("reach", ())]:
+        draw.line([at(np.array([y, x])), at(np.array([y + dy, x + dx]))], fill="white", width=2)
     draw.polygon([at(each) for each in vertices], outline=(90, 170, 255), width=2)
-    for vertex, step in zip(vertices, steps, strict=True):
+    cost = view.marks["vertices"][:, 2] if "vertices" in view.marks else np.ones(len(vertices))
+    shares = np.sqrt(cost / cost.max())  # of what the costliest vertex adds
+    for vertex, step, share in zip(vertices, steps, shares, strict=True):
         draw.line([at(vertex), at(vertex + step)], fill=(255, 90, 60), width=2)
         y, x = at(vertex)[::-1]
-        draw.ellipse([x - 3, y - 3, x + 3, y + 3], fill=(90, 170, 255))
+        radius = 2 + 4 * share if "vertices" in view.marks else 3
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=(90, 170, 255))
     return image
 
 

@@ -1,7 +1,8 @@
-"""Make the picture of the loss microscope: ``xvfb-run -a python scripts/make_inspect_picture.py``.
+"""Make the pictures of the loss microscope: ``xvfb-run -a python scripts/make_inspect_picture.py``.
 
 The ring of `loss_pictures` in a window of napari: its mask in a project, its prediction as a layer. The page
-Inspect shows the persistence diagram, and one of its dots is clicked. Nothing is drawn by hand.
+Inspect shows the persistence diagram, and one of its dots is clicked; then a contour of which one vertex is
+moved. Nothing is drawn by hand.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets.main import TITLES, SegsizeWidget
 
 FILE = Path(__file__).parent.parent / "docs" / "images" / "loss-microscope.png"
+CONTOUR = FILE.with_stem("loss-microscope-contour")
 PATIENCE = 300.0
 
 
@@ -73,9 +75,31 @@ def main() -> None:
     diagram.scatter.sigClicked.emit(diagram.scatter, [unwanted], None)
     viewer.reset_view()
     pause(2)
-    viewer.screenshot(str(FILE), canvas_only=False, flash=False)
+    take(viewer, FILE)
+    viewer.layers["Probabilities"].visible = False
+    page.loss.choose("contour_segmentation")
+    pause(2)
+    page.copy.click()
+    until(lambda: "Loss gradient" in viewer.layers and not page.microscope.busy)
+    drawn = viewer.layers["Drawn contour"]
+    vertices = np.array(drawn.data[0])
+    middle = vertices.mean(0)
+    vertices[4] += 0.5 * (vertices[4] - middle)  # out of the object
+    vertices[11] += 0.4 * (middle - vertices[11])  # into it
+    drawn.data = [vertices]
+    drawn.selected_data = {0}
+    pause(2)
+    for name in ("ghosts", "misses"):
+        page.checks[name].setChecked(True)
+    pause(2)
+    take(viewer, CONTOUR)
     viewer.close()
-    Image.open(FILE).convert("RGB").save(FILE, optimize=True)  # a palette would lose the few green pixels
+
+
+def take(viewer: napari.Viewer, file: Path) -> None:
+    """Take a picture of the window."""
+    viewer.screenshot(str(file), canvas_only=False, flash=False)
+    Image.open(file).convert("RGB").save(file, optimize=True)  # a palette would lose the few green pixels
 
 
 if __name__ == "__main__":
