@@ -13,7 +13,8 @@ level set (`levelset_field`, `levelset_outlines`; `levelset_runs`, `levelset_obj
 `levelset_config` train its network, through `contour_stages` too: `outline_networks` says what differs);
 `readiness` compiles before the first one. For masks that are a few pixels off: `alignment` moves one
 outline (`outline_search` by `outline_evidence`, or `geodesic`), `refine` those of a plane; `edge_stages`,
-`edge_items`, `edge_batch`, `edge_runs` and `edge_config` train the network that finds thin edges.
+`edge_items`, `edge_alignment`, `edge_batch`, `edge_runs` and `edge_config` train the network that finds thin
+edges.
 `microscope` explains one plane; `loss_look` shows one loss of it, `loss_catalogue` names them all; `report`,
 `chart` and `figure` make the page of results.
 

@@ -122,7 +122,7 @@ def test_every_term_and_weight_counts():
     logits = torch.randn(2, 5, 48, 48, generator=torch.Generator().manual_seed(0))
     terms = edge_objective(EdgeConfig())(logits, batch, 1, lambda x: x)
     assert set(terms) == {"fused", "sides", "nms", "direction"}
-    twice = edge_objective(EdgeConfig(nms_weight=20.0, direction_weight=2.0))(logits, batch, 1, lambda x: x)
+    twice = edge_objective(EdgeConfig(nms_weight=2.0, direction_weight=2.0))(logits, batch, 1, lambda x: x)
     assert twice["nms"] == pytest.approx(2 * float(terms["nms"]))
     assert twice["direction"] == pytest.approx(2 * float(terms["direction"]))
     plain = edge_objective(EdgeConfig(nms_weight=0.0, direction_weight=0.0))(logits, batch, 1, lambda x: x)
