@@ -234,8 +234,8 @@ def _linear_maps(masked: Tensor, generator: torch.Generator | None, turn: float)
     stretch = 1 + (torch.rand(count, generator=generator) * 2 - 1) * _STRETCH * masked
     cos, sin = angle.cos(), angle.sin()
     cos, sin = (torch.where(masked, value, value.round()) for value in (cos, sin))
-    turn = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], 1)
-    return turn @ torch.diag_embed(torch.stack([flip * stretch, 1 / stretch], -1))
+    turned = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], 1)
+    return turned @ torch.diag_embed(torch.stack([flip * stretch, 1 / stretch], -1))
 
 
 def _carried(points: Tensor, masks: Tensor, masked: Tensor, linear: Tensor) -> Tensor:

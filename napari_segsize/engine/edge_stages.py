@@ -16,6 +16,7 @@ from ..errors import SegsizeError
 from ..models.edges import EdgeNet, build_edge_net
 from ..ops.thinning import thin
 from ..project import ModelRecord, PlaneRef, Project
+from ..project.checks import where as place_of
 from . import checkpoint
 from .closeup import in_three_channels
 from .dataset import normalised
@@ -74,6 +75,7 @@ def train_edges(
             train, validation, network, config, state_file(project, "edges"),
             entry={"kind": config.model, "channels": network.channels},
         )  # fmt: skip
+        run.name_of = lambda plane: place_of(project.image(plane.image), plane)
         if state is not None:
             run.restore(state)
         for notice in notices:

@@ -248,3 +248,17 @@ def test_two_processes_record_one_model(project, tmp_path):
     with Project.open(folder) as again:
         assert [model.stage for model in again.models()] == ["edges"]
         assert {file.name for file in again.models_folder.iterdir()} == {"0001-edges.pt"}
+
+
+def test_a_network_that_is_no_number_names_the_image(project, monkeypatch):
+    build = edge_stages.build_edge_net
+
+    def spoiled(*arguments, **options):
+        network = build(*arguments, **options)
+        with torch.no_grad():
+            next(network.parameters()).fill_(torch.nan)
+        return network
+
+    monkeypatch.setattr(edge_stages, "build_edge_net", spoiled)
+    with pytest.raises(SegsizeError, match=r"is not a number at step 1, in cell0\. The project's"):
+        list(train_edges(project, TINY))
