@@ -20,6 +20,7 @@ from napari_segsize.losses.hausdorff import outline_distance
 from napari_segsize.losses.hausdorff_convolution import above_half
 from napari_segsize.losses.hausdorff_erosion import residues
 from napari_segsize.losses.picture import Dot, Picture
+from napari_segsize.losses.pictures_box import paint_area, paint_projection
 from napari_segsize.losses.topology import dots as topology_dots
 from napari_segsize.ops.ball import ball_means
 from napari_segsize.ops.centroid import centroid
@@ -267,8 +268,10 @@ PICTURES: dict[str, Painter] = {
     "direction": paint_direction,
     "size": paint_size,
     "centroid": paint_centroid,
+    "area_bounds": paint_area,
+    "projection": paint_projection,
 }
-"""By the name in the catalogue; a loss that is not here has nothing to show but its gradient."""
+"""By the name in the catalogue."""
 
 
 def _plane(tensor: Tensor) -> Tensor:

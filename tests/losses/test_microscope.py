@@ -64,7 +64,8 @@ def test_every_loss_can_be_looked_at(name):
         assert each.shape[-2:] == (12, 14)
         assert np.isfinite(each).all()
     painted = PICTURES.keys() | CONTOUR_PICTURES.keys() | LEVELSET_PICTURES.keys()
-    assert (name in painted) == bool(view.maps or view.marks or view.dots)
+    assert name in painted
+    assert view.maps or view.marks or view.dots
     assert (view.places is not None) == (acts_on == "contour")
     with pytest.raises(dataclasses.FrozenInstanceError):
         view.value = 0.0
@@ -273,3 +274,17 @@ def test_other_names_of_recipes_are_known(name):
     view = microscope(name, probabilities, mask)
     assert view.name == "bce"
     assert view.value == microscope("bce", probabilities, mask).value
+
+
+def test_an_area_is_said_and_a_box_is_drawn_around_its_pixels():
+    area = microscope("area_bounds", probabilities(), (20.0, 40.0))
+    assert area.maps["probabilities"].sum() == pytest.approx(probabilities().sum(), rel=1e-6)
+    assert f"{probabilities().sum():.4g} px; wanted are 20 to 40 px" in area.notices[-1]
+    view = microscope("projection", probabilities(), (3.0, 4.0, 8.0, 9.0))
+    assert np.allclose(view.maps["largest of each row"][:, 5], probabilities().max(1))
+    assert np.allclose(view.maps["largest of each column"][5], probabilities().max(0))
+    box = view.marks["true outline"]
+    assert box[:, :2].tolist() == [[2.5, 3.5], [8.5, 3.5], [8.5, 9.5], [2.5, 9.5]]
+    assert not (box[:, 2:].sum(0)).any()
+    clicked = np.array([[3, 5], [6, 4], [8, 5], [6, 9]], float)
+    assert np.array_equal(microscope("projection", probabilities(), clicked).marks["true outline"], box)
