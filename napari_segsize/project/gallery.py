@@ -168,11 +168,15 @@ class Gallery:
                 self._keep(record, start, pixels)
             return pixels
 
-    def blocks(self, record: ImageRecord) -> Iterator[NDArray[Any]]:
-        """All planes of an image, some megabytes at a time; of a small one, all together."""
+    def source(self, record: ImageRecord) -> ImageSource:
+        """The file of an image, opened after the same checks as for its pixels."""
         with self._lock:
             self._check(record)
-            source = self._source(record)
+            return self._source(record)
+
+    def blocks(self, record: ImageRecord) -> Iterator[NDArray[Any]]:
+        """All planes of an image, some megabytes at a time; of a small one, all together."""
+        source = self.source(record)
         if source.at_once:
             yield self.planes(record, 0, record.planes)
         else:

@@ -113,6 +113,11 @@ class ImageSource:
         """Whether the image is so small that all planes are best read together."""
         return self.nbytes <= _WHOLE_BYTES
 
+    @property
+    def packed(self) -> bool:
+        """Whether a plane is found only by decompressing all that comes before it."""
+        return self.path.name.lower().endswith(".gz")
+
     def read(self, start: int = 0, stop: int | None = None) -> NDArray[Any]:
         """Planes `start` to `stop`, (planes, C, H, W), in the machine's byte order."""
         stop = self.planes if stop is None else stop

@@ -17,7 +17,7 @@ from napari_segsize.project.annotation import (
 )
 from napari_segsize.project.gallery import Candidate, Gallery
 from napari_segsize.project.history import History
-from napari_segsize.project.images import find_images, is_zarr
+from napari_segsize.project.images import ImageSource, find_images, is_zarr
 from napari_segsize.project.ledger import Ledger
 from napari_segsize.project.splits import divided, mixed_groups
 from napari_segsize.project.store import Store
@@ -264,6 +264,10 @@ class Project(Ledger):
         """All planes of an image: (planes, C, H, W)."""
         record = self.image(image_id)
         return self._gallery.planes(record, 0, record.planes)
+
+    def source(self, image_id: int) -> ImageSource:
+        """The file of an image, from which planes can be read without the project."""
+        return self._gallery.source(self.image(image_id))
 
     def blocks(self, image_id: int) -> Iterator[NDArray[Any]]:
         """The planes of an image in order, in blocks (planes, C, H, W): a large one is never held whole."""

@@ -14,6 +14,7 @@ from napari_segsize.project.annotation import PlaneRef
 from napari_segsize.widgets.contour_layers import ContourLayers
 from napari_segsize.widgets.cursor import Cursor
 from napari_segsize.widgets.keys import Keys
+from napari_segsize.widgets.large_volume import volume_of
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.loss_layers import LossLayers
 from napari_segsize.widgets.masks import Masks, plane_of
@@ -344,7 +345,7 @@ class SegsizeLayers:
     # --- inside -------------------------------------------------------------------------------------------
 
     def _show_image(self, project: Project, plane: PlaneRef) -> None:
-        record, volume = project.image(plane.image), project.volume(plane.image)
+        record, volume = project.image(plane.image), volume_of(project, plane.image)
         if self._pictures.record is not None and self._pictures.record.id != record.id:
             self.remove_preview()
             self._overlays.remove_inspection()

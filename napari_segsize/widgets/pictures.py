@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.sizes import unit_name
+from napari_segsize.widgets.large_volume import LargeVolume
 from napari_segsize.widgets.runs import LayerImage
 from napari_segsize.widgets.shelf import Shelf, role_of
 
@@ -43,22 +44,21 @@ class Pictures:
         layer: Layer | None = self._shelf.get("image")
         return layer
 
-    def show(self, record: ImageRecord, volume: NDArray[Any]) -> None:
+    def show(self, record: ImageRecord, volume: NDArray[Any] | LargeVolume) -> None:
         """Put an image of (planes, C, H, W) pixels on screen; the C of an RGB image are its colours."""
-        pixels = volume[0] if record.planes == 1 else volume  # a single image has no slider
-        own = self._users_own(record, pixels)
+        own = self._users_own(record, _seen(record, volume, 0))
         self._hide()
         self._record = record
         if own is not None:
             own.visible = True
             self._shelf.mark("image", own)
         elif record.rgb:
-            self._put("image", record, np.moveaxis(pixels, -3, -1), rgb=True)
+            self._put("image", record, _seen(record, volume, 0), rgb=True)
         else:
             for channel in reversed(range(record.channels)):
                 role = "image" if channel == 0 else f"image:{channel}"
                 colour = _CHANNEL_COLOURS[channel % len(_CHANNEL_COLOURS)]
-                self._put(role, record, pixels[..., channel, :, :], colormap=colour)
+                self._put(role, record, _seen(record, volume, channel), colormap=colour)
 
     def clear(self) -> None:
         """Take our image away."""
@@ -66,13 +66,20 @@ class Pictures:
         self._record = None
 
     def _put(
-        self, role: str, record: ImageRecord, pixels: NDArray[Any], *, rgb: bool = False, **look: Any
+        self,
+        role: str,
+        record: ImageRecord,
+        pixels: NDArray[Any] | LargeVolume,
+        *,
+        rgb: bool = False,
+        **look: Any,
     ) -> None:
         from napari.layers import Image
 
         ndim = 2 if record.planes == 1 else 3
+        sample = pixels.sample() if isinstance(pixels, LargeVolume) else pixels
         options: dict[str, Any] = (
-            {"rgb": True} if rgb else {"rgb": False, "contrast_limits": contrast(pixels), **look}
+            {"rgb": True} if rgb else {"rgb": False, "contrast_limits": contrast(sample), **look}
         )
         if role.startswith("image:"):
             options["blending"] = "additive"
@@ -93,11 +100,10 @@ class Pictures:
             else:
                 self._shelf.remove(role)
 
-    def _users_own(self, record: ImageRecord, pixels: NDArray[Any]) -> Image | None:
+    def _users_own(self, record: ImageRecord, wanted: NDArray[Any] | LargeVolume) -> Image | None:
         """A layer of the user's that shows these very pixels: the one that was added to the project, say."""
         from napari.layers import Image
 
-        wanted = np.moveaxis(pixels, -3, -1) if record.rgb else pixels[..., 0, :, :]
         if record.channels > 1 and not record.rgb:
             return None
         for layer in self._viewer.layers:
@@ -141,6 +147,16 @@ def layer_image(layer: Layer) -> LayerImage:
     )
 
 
+def _seen(
+    record: ImageRecord, volume: NDArray[Any] | LargeVolume, channel: int
+) -> NDArray[Any] | LargeVolume:
+    """What the layer of one channel shows, or of all if they are colours; a single image has no slider."""
+    if isinstance(volume, LargeVolume):
+        return volume if record.rgb else volume.of_channel(channel)
+    pixels = volume[0] if record.planes == 1 else volume
+    return np.moveaxis(pixels, -3, -1) if record.rgb else pixels[..., channel, :, :]
+
+
 def contrast(pixels: NDArray[Any]) -> tuple[float, float]:
     """Limits that show something, whatever the pixels are: constant, boolean, NaN."""
     finite = pixels if pixels.dtype.kind in "bui" else pixels[np.isfinite(pixels)]
@@ -160,7 +176,7 @@ def _unit(name: str) -> str:
     return "pixel"
 
 
-def _same(data: Any, wanted: NDArray[Any]) -> bool:
+def _same(data: Any, wanted: NDArray[Any] | LargeVolume) -> bool:
     """Compare one plane: enough to tell images apart, and cheap for stacks that are read lazily."""
     first = (0,) * (
         data.ndim - 2 - (wanted.shape[-1] in (3, 4) and data.ndim > 2 and wanted.ndim == data.ndim)
