@@ -44,6 +44,12 @@ class _Row(NamedTuple):
     handle: Handle
     place: Point
     colour: str
+    number: int  # of the object, for people: napari shows it in its status bar
+
+    @property
+    def said(self) -> tuple[int, str, int]:
+        """What the layer's table says of it."""
+        return self.number, self.handle.kind, self.handle.nth
 
 
 class ContourPoints:
@@ -215,7 +221,7 @@ class ContourPoints:
             return
         names = ("object", "kind", "index")
         left = set(zip(*(layer.features[name] for name in names), strict=True))
-        gone = tuple(row.handle for row in self._rows if tuple(row.handle) not in left)
+        gone = tuple(row.handle for row in self._rows if row.said not in left)
         with self._undoing():
             if gone:
                 self.removed.emit(gone)
@@ -303,13 +309,19 @@ def _rows(board: Board, *, repairing: bool) -> list[_Row]:
     meant, rows = board.focused, []
     if repairing and meant is not None:  # below the points, which are rarer
         vertices = [(float(y), float(x)) for y, x in meant.present]
-        rows += [_Row(Handle(meant.object, "vertex", k), at, _VERTEX) for k, at in enumerate(vertices)]
+        rows += [
+            _Row(Handle(meant.object, "vertex", k), at, _VERTEX, meant.number)
+            for k, at in enumerate(vertices)
+        ]
     for each in board.objects:
         is_meant = each is meant
         waits = each.status in ("clicking", "queued", "failed")
         if is_meant or (waits and not (repairing and each.status == "queued")):
             colour = _colour(each, board, is_meant=is_meant)
-            rows += [_Row(Handle(each.object, "point", k), at, colour) for k, at in enumerate(each.points)]
+            rows += [
+                _Row(Handle(each.object, "point", k), at, colour, each.number)
+                for k, at in enumerate(each.points)
+            ]
     return rows
 
 
@@ -333,7 +345,7 @@ def _colours(rows: tuple[_Row, ...]) -> NDArray[np.float32]:
 def _table(rows: tuple[_Row, ...]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "object": pd.Series([row.handle.object for row in rows], dtype=object),
+            "object": pd.Series([row.number for row in rows], dtype=int),
             "kind": pd.Series([row.handle.kind for row in rows], dtype=object),
             "index": pd.Series([row.handle.nth for row in rows], dtype=int),
         }

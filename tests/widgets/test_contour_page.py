@@ -365,6 +365,12 @@ def test_deleting_vertices_and_points_with_naparis_key(page):
     assert board(page).find(name).status == "clicking"
 
 
+def test_naparis_status_bar_names_objects_by_their_numbers(page):
+    four(page)
+    click(page, *OTHER[:2])
+    assert set(points(page).features["object"]) == {1, 2}
+
+
 def test_a_click_on_a_contour_selects_it(page):
     first, second = four(page), four(page, OTHER)
     page.buttons["repair"].click()
