@@ -129,7 +129,8 @@ class SizeInspector(SizeControls):
         self.source.clear()
         for text, data in entries:
             self.source.addItem(text, data)
-        index = next((i for i, (_, data) in enumerate(entries) if data is chosen), 0)
+        # equal, not the same: Qt hands back a copy of a word
+        index = next((i for i, (_, data) in enumerate(entries) if data == chosen), 0)
         self.source.setCurrentIndex(index)
         self.source.blockSignals(False)
 

@@ -129,6 +129,15 @@ def test_a_prediction_speaks_for_itself(page, qtbot):
     qtbot.waitUntil(lambda: cells(page) == [["1", "12", "18", "10"]], timeout=60_000)
 
 
+def test_the_prediction_stays_chosen_when_layers_come(page, qtbot):
+    page.layers.show_preview(PlaneRef(1), np.full((32, 40), 0.5, np.float32))
+    qtbot.waitUntil(lambda: page.source.findText("Prediction") >= 0, timeout=5000)
+    page.source.setCurrentIndex(page.source.findText("Prediction"))
+    page.layers.viewer.add_labels(np.zeros((32, 40), np.uint8), name="another")
+    assert page.source.findText("another") >= 0
+    assert page.source.currentText() == "Prediction"
+
+
 def test_confidence_and_target_matter(page, qtbot):
     settled(page, qtbot)
     page.target.setValue(4)
