@@ -27,6 +27,7 @@ _SAID = 3  # planes that are named
 _OWN = ("napari_segsize.losses.", "torch.nn.modules.", "torch.utils.")
 
 _silent: ContextVar[bool] = ContextVar("silent", default=False)
+_said: set[tuple[str, int, str]] = set()  # file, line and kind of every warning
 
 
 @contextmanager
@@ -73,8 +74,9 @@ def look_for_probabilities(logits: Tensor, name: str = "logits") -> None:
         else ("a level set in pixels, negative outside", "Of a mask take `ops.signed_distance(mask)`.")
     )
     _say(
+        name,
         f"{name}: expected {wanted}, got values that all lie from 0 to 1, as probabilities and masks do. "
-        f"{way}"
+        f"{way}",
     )
 
 
@@ -88,8 +90,9 @@ def look_for_odd(values: Tensor) -> None:
     first = float(values.detach()[tuple(places[0])])
     axes = "" if values.ndim == 1 else " (image, class)"
     _say(
+        "odd",
         f"expected a finite value, got {first} of number {named}{more} of the batch{axes}. The prediction "
-        "holds NaN or Inf there, or grew too large: look at it, or learn more slowly."
+        "holds NaN or Inf there, or grew too large: look at it, or learn more slowly.",
     )
 
 
@@ -105,11 +108,17 @@ def _within(low: Tensor, high: Tensor, *, edge: float) -> bool:
     return 0 <= float(low) <= edge and 1 - edge <= float(high) <= 1
 
 
-def _say(text: str) -> None:
-    """Warn of it where the loss was called, with the loss's name: once a place, as Python counts."""
+def _say(kind: str, text: str) -> None:
+    """Warn of it where the loss was called, with the loss's name; once a place and kind.
+
+    Python would count too, but forgets whenever somebody changes its filters, as compiling does.
+    """
     frame, level, name = inspect.currentframe(), 0, ""
     while frame is not None and f"{frame.f_globals.get('__name__', '')}.".startswith(_OWN):
         if frame.f_code.co_name.endswith("_loss"):
             name = f"{frame.f_code.co_name.lstrip('_')}: "
         frame, level = frame.f_back, level + 1
-    warnings.warn(name + text, UserWarning, stacklevel=level + 1)
+    place = ("", 0, kind) if frame is None else (frame.f_code.co_filename, frame.f_lineno, kind)
+    if place not in _said:
+        _said.add(place)
+        warnings.warn(name + text, UserWarning, stacklevel=level + 1)
