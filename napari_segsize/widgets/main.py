@@ -24,7 +24,8 @@ from napari_segsize.widgets.project_page import ProjectPage
 from napari_segsize.widgets.reach import reachable
 from napari_segsize.widgets.refine_page import RefinePage
 from napari_segsize.widgets.state import PIXELS, TRAINING, State
-from napari_segsize.widgets.train_page import TrainPage, duration
+from napari_segsize.widgets.train_page import TrainPage
+from napari_segsize.widgets.train_words import duration
 
 if TYPE_CHECKING:
     import napari

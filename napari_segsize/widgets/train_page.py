@@ -2,58 +2,53 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QElapsedTimer, Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QProgressBar,
     QPushButton,
-    QTableWidget,
-    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
 
-from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
-from napari_segsize.engine.events import ROWS, Comparison, Validated
+from napari_segsize.engine.config import FineTuneConfig, PretrainConfig
+from napari_segsize.engine.events import Comparison, Validated
+from napari_segsize.widgets.comparison_table import ComparisonTable
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.curves import Curves
 from napari_segsize.widgets.editors import ignores_stray_wheel
 from napari_segsize.widgets.form import Form
+from napari_segsize.widgets.model_uses import ModelUses
 from napari_segsize.widgets.network_choice import NetworkChoice
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.recipe_table import RecipeTable
-from napari_segsize.widgets.runs import Resume, What
-from napari_segsize.widgets.state import PIXELS, STAGES, TRAINING, State
+from napari_segsize.widgets.runs import What
+from napari_segsize.widgets.state import PIXELS, STAGES, State
+from napari_segsize.widgets.train_words import facts, left_over, verdict, will_use
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_segsize.widgets.layers import SegsizeLayers
 
-__all__ = ["TrainPage", "duration"]
+__all__ = ["TrainPage"]
 
 _WHAT: dict[str, What] = {
     "Masks, then sizes": "both",
     "Masks only": "pretrain",
     "Sizes only, from the newest masks-only model": "finetune",
 }
-MASKS_ONLY = ROWS[0]
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 CURVES_MS = 400  # at least between two drawings of the curves while training
 _BIG = "QPushButton { font-size: 14pt; font-weight: bold; padding: 8px; }"
-_ROWS = ("Learned from", "IoU", "Dice", "Size error", "Planes")
 
 
 class TrainPage(QWidget):
@@ -83,8 +78,10 @@ class TrainPage(QWidget):
         self.curves = Curves()
         self._drawn: tuple[Validated, ...] = ()  # the validations that are drawn
         self._since = QElapsedTimer()
-        self._table = _table()
+        self._table = ComparisonTable()
         self._verdict = _sentence()
+        self._what, self._device = QComboBox(), QComboBox()
+        self.uses = ModelUses(controller, self._device.currentText)
         self._build()
         self.render(controller.state)
 
@@ -99,10 +96,10 @@ class TrainPage(QWidget):
         """Draw a state."""
         training = state.busy and state.stage in PIXELS
         self._render_button(state, training=training)
-        self._used.setText(_will_use(state))
+        self._used.setText(will_use(state))
         self._render_network(state)
         self._render_progress(state)
-        self._facts.setText(_facts(state))
+        self._facts.setText(facts(state))
         if self.isVisible() or not state.losses:
             self._draw_curves(state)
         self.curves.setVisible(bool(state.losses or state.metrics))
@@ -115,15 +112,13 @@ class TrainPage(QWidget):
         self.loss.set_annotations(*((learn.masks, learn.sizes) if learn is not None else (0, 0)))
         for widget in (self._settings, self._what, self._device, self.loss):
             widget.setEnabled(not state.busy)
-        for button in self._uses:
-            button.setEnabled(state.is_open and not state.busy and bool(state.model))
-        self._model.setText(f"Current: {state.model}." if state.model else "No model yet.")
+        self.uses.render(state)
         if state.comparison is not self._compared:
             self._compared = state.comparison
             self._render_comparison(state)
 
     def _render_button(self, state: State, *, training: bool) -> None:
-        left = _left(state)
+        left = left_over(state)
         if state.job == "stopping":
             text, tip = "Stopping…", "The step that is running is finished and kept"
         elif state.busy:
@@ -147,7 +142,7 @@ class TrainPage(QWidget):
             config = replace(self.pretrain.config(), device=self._device.currentText())
         except ValueError:
             return  # the form says it in red
-        left = _left(state)
+        left = left_over(state)
         anew = left is None and _WHAT[self._what.currentText()] != "finetune"
         self.network.render(state, config, used=anew or (left is not None and left.stage == "pretrain"))
 
@@ -161,38 +156,9 @@ class TrainPage(QWidget):
         self._bar.setFormat(f"{STAGES.get(state.stage, state.stage)}: {step}")
 
     def _render_comparison(self, state: State) -> None:
-        comparison = state.comparison
-        rows = comparison.rows if comparison is not None else ()
-        names = comparison.names() if comparison is not None else ()
-        self._table.setVisible(bool(rows))
-        self._verdict.setVisible(bool(rows))
-        self._table.setRowCount(len(rows))
-        best = max((row.iou for row in rows if math.isfinite(row.iou)), default=math.nan)
-        for number, row in enumerate(rows):
-            error = math.sqrt(row.size_error) if row.size_error >= 0 else math.nan
-            cells = (
-                names[number],
-                _figure(row.iou),
-                _figure(row.dice),
-                _figure(error, " px", 1),
-                str(row.images),
-            )
-            for column, text in enumerate(cells):
-                item = QTableWidgetItem(text)
-                font = item.font()
-                font.setBold(row.iou == best and len(rows) > 1)
-                item.setFont(font)
-                if column:
-                    item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-                self._table.setItem(number, column, item)
-        self._fit_table()
-        self._verdict.setText(_verdict(state))
-
-    def _fit_table(self) -> None:
-        """Make the table as high as its rows: a scroll bar in a scrolled page is a trap."""
-        header = self._table.horizontalHeader()
-        height = sum(self._table.rowHeight(row) for row in range(self._table.rowCount()))
-        self._table.setFixedHeight(height + (header.sizeHint().height() if header is not None else 0) + 4)
+        self._table.show_comparison(state.comparison)
+        self._verdict.setVisible(state.comparison is not None and bool(state.comparison.rows))
+        self._verdict.setText(verdict(state))
 
     # --- building
 
@@ -214,7 +180,7 @@ class TrainPage(QWidget):
         self._preview.setChecked(True)
         layout.addWidget(self._preview)
         layout.addWidget(self.curves)
-        layout.addLayout(self._use_row())
+        layout.addWidget(self.uses)
         layout.addWidget(self._settings_box())
         layout.addStretch(1)
         for widget in (self._verdict, self._table, self._anew, self._on_cpu):
@@ -223,7 +189,6 @@ class TrainPage(QWidget):
     def _choices(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setColumnStretch(1, 1)
-        self._what, self._device = QComboBox(), QComboBox()
         self._what.addItems(list(_WHAT))
         self._what.currentTextChanged.connect(self._on_pretrain_changed)
         self._what.setToolTip(
@@ -242,22 +207,6 @@ class TrainPage(QWidget):
             grid.addWidget(QLabel(text), row, 0, top if box is self.network else Qt.AlignmentFlag(0))
             grid.addWidget(box, row, 1)
         return grid
-
-    def _use_row(self) -> QVBoxLayout:
-        column, row = QVBoxLayout(), QHBoxLayout()
-        self._model = _sentence()
-        self._uses = [
-            _button(
-                "Segment this image", "Show the current model's prediction", self._controller.predict_plane
-            ),
-            _button("Segment all…", "Write label images of the whole project", self._on_segment_all),
-            _button("Compare models", "On the same held-out images", self._controller.evaluate),
-        ]
-        for button in self._uses:
-            row.addWidget(button)
-        column.addWidget(self._model)
-        column.addLayout(row)
-        return column
 
     def _settings_box(self) -> QWidget:
         inside = QWidget()
@@ -303,7 +252,7 @@ class TrainPage(QWidget):
         if state.busy:
             self._controller.stop()
         else:
-            self._train(resume=_left(state) is not None)
+            self._train(resume=left_over(state) is not None)
 
     def _on_anew_clicked(self) -> None:
         self._train(resume=False)
@@ -330,95 +279,6 @@ class TrainPage(QWidget):
             return
         self.loss.fold()  # room for the curves
         self._controller.train(pretrain, finetune, what=_WHAT[self._what.currentText()], resume=resume)
-
-    def _on_segment_all(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Write the label images into this folder")
-        if folder:
-            self._controller.predict(PredictConfig(folder=folder, device=self._device.currentText()))
-
-
-def _left(state: State) -> Resume | None:
-    """Return what is left of a stopped training of pixels; contours have a page of their own."""
-    return state.resumable if state.resumable is not None and state.resumable.stage in PIXELS else None
-
-
-def duration(seconds: float | None) -> str:
-    """Write a time as people say it, "" when it is not known."""
-    if seconds is None or not math.isfinite(seconds) or seconds < 0:
-        return ""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _will_use(state: State) -> str:
-    if not state.is_open:
-        return "Open a project on the Project page first."
-    if state.counts is None or not state.counts.by_split:
-        return ""
-    learn, check = state.counts.by_split["train"], state.counts.by_split["validation"]
-    text = f"To learn from: {_so_many(learn.masks, 'mask')}, {_so_many(learn.sizes, 'size')}. "
-    text += f"To check: {_so_many(check.masks, 'mask')}, {_so_many(check.sizes, 'size')}."
-    if not learn.masks:
-        return text + " <b>Paint some masks first (page Annotate).</b>"
-    if not check.masks and not check.sizes:
-        return text + " <b>Annotate some validation images, or deal images out on the page Project.</b>"
-    return text
-
-
-def _so_many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
-
-
-def _facts(state: State) -> str:
-    parts = []
-    if state.engine == "loading":
-        parts.append("loading torch and MONAI…")
-    if state.busy and (left := duration(state.seconds_left)):
-        parts.append(f"{left} left at most" if state.stage in TRAINING else f"{left} left")
-    if state.checking:
-        parts.append(state.checking)
-    if state.device:
-        parts.append(state.device)
-    if state.memory_mb:
-        parts.append(f"{state.memory_mb / 1024:.1f} GiB in use")
-    return " · ".join(parts)
-
-
-def _verdict(state: State) -> str:
-    if state.comparison is None:
-        return ""
-    rows = [row for row in state.comparison.rows if math.isfinite(row.iou)]
-    text = f"On the same held-out images ({state.comparison.split})"
-    if len(rows) < 2:
-        return f"{text}:"
-    base = next((row for row in rows if row.name == MASKS_ONLY), rows[0])
-    gain = rows[-1].iou - base.iou
-    if rows[-1] is base:
-        return f"{text}:"
-    if abs(gain) < 0.0005:
-        return f"{text}, <b>{rows[-1].name}</b> is as good as {base.name}."
-    word = "better" if gain >= 0 else "worse"
-    return f"{text}, <b>{rows[-1].name}</b> is {abs(gain):.3f} IoU {word} than {base.name}."
-
-
-def _figure(value: float, unit: str = "", digits: int = 3) -> str:
-    return f"{value:.{digits}f}{unit}" if math.isfinite(value) else "–"
-
-
-def _table() -> QTableWidget:
-    table = QTableWidget(0, len(_ROWS))
-    table.setHorizontalHeaderLabels(list(_ROWS))
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
-    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    side, top = table.verticalHeader(), table.horizontalHeader()
-    if side is not None and top is not None:
-        side.hide()
-        side.setDefaultSectionSize(side.fontMetrics().height() + 6)
-        top.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        top.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-    return table
 
 
 def _button(text: str, tip: str, slot: object) -> QPushButton:
