@@ -204,7 +204,7 @@ def test_the_table_counts_contours_and_what_is_begun(opened, qtbot):
         controller.project.put_contour(plane, rings=[((2, 2), (2, 9), (9, 9))], source="drawn")
         controller.project.put_contour(plane, points=[(20, 10)])
     controller.poll()
-    qtbot.waitUntil(lambda: model.index(0, 5).data() == "1 + 1")
+    qtbot.waitUntil(lambda: model.index(0, 5).data() == "1 + 1", timeout=60_000)  # in the background
     assert model.index(1, 5).data() == "0"
     assert model.headerData(5, Qt.Orientation.Horizontal) == "Contours"
 
