@@ -1,6 +1,6 @@
 """What a network can learn from: one function and a thin module a loss. `LOSSES` is the catalogue.
 
-`recipe` reads weighted sums of them; `microscope` looks at one.
+`recipe` reads weighted sums of them; `microscope` looks at one; `notices` says what is odd about their input.
 """
 
 from __future__ import annotations

@@ -263,6 +263,25 @@ def test_descending_closes_a_broken_ring():
     assert betti((logits[0, 0] > 0).numpy()) == (1, 1)
 
 
+def test_descending_closes_a_broken_tube_and_fills_a_cavity():
+    """Of a volume: a handle and a cavity, by the voxels they hang on alone."""
+    target = torch.zeros(1, 1, 9, 9, 9, dtype=torch.bool)
+    target[..., 1:8, 1:8, 1:8] = True
+    target[..., 3:6, 3:6] = False  # a tunnel through
+    logits = torch.where(target, 2.0, -2.0)
+    logits[..., 1:8, 1:3, 4] = -1.5  # slit open on one side, a shade above the background
+    logits[..., 4, 6, 6] = -2.0  # hollow on the other
+    logits += 0.05 * torch.randn(1, 1, 9, 9, 9)
+    assert betti((logits[0, 0] > 0).numpy()) == (1, 0, 1)
+    logits.requires_grad_()
+    optimizer = torch.optim.Adam([logits], lr=0.2)
+    for _ in range(80):
+        optimizer.zero_grad()
+        topology_loss(logits, target, dimensions=(0, 1, 2)).backward()
+        optimizer.step()
+    assert betti((logits[0, 0] > 0).numpy()) == (1, 1, 0) == betti(target[0, 0].numpy())
+
+
 def test_the_module_takes_what_the_function_takes():
     logits, target = torch.randn(2, 1, 9, 9), torch.rand(2, 1, 9, 9) < 0.5
     options = {"dimensions": (1,), "patch": 5, "least": 0.1}
