@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from napari_segsize.widgets.desk import Launch, RunningJob
     from napari_segsize.widgets.state import State
 
-__all__ = ["ContourFlow", "how_many", "start_of"]
+__all__ = ["KEPT", "ContourFlow", "how_many", "start_of"]
 
 _PROMISES = ("on its way.", "on the way.")
+KEPT = "the project keeps what you accept."
 
 
 @dataclass(eq=False)
@@ -125,9 +126,11 @@ class ContourFlow:
         """Do what is to be done with an answer, once it is shown."""
 
     def _arrived(self) -> dict[str, str]:
-        """Take back the word that a contour is on its way, once none is."""
-        promised = self._controller.state.message.endswith(_PROMISES)
-        return {"message": ""} if promised and not self._queue.pending else {}
+        """Take back the word that a contour is on its way, once none is; not that it must be accepted."""
+        message = self._controller.state.message
+        if self._queue.pending or not message.endswith((*_PROMISES, f"on the way: {KEPT}")):
+            return {}
+        return {"message": KEPT.capitalize() if message.endswith(KEPT) else ""}
 
     def _on_failed(self, prompts: tuple[Prompt, ...], error: BaseException) -> None:
         text = str(error).strip() or type(error).__name__

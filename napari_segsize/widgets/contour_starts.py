@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.errors import SegsizeError
-from napari_segsize.widgets.contour_flow import ContourFlow, how_many, start_of
+from napari_segsize.widgets.contour_flow import KEPT, ContourFlow, how_many, start_of
 from napari_segsize.widgets.contour_shape import is_stray, with_vertices
 from napari_segsize.widgets.contour_state import hint, sizes_to_outline
 
@@ -132,9 +132,7 @@ class ContourStarts(ContourFlow):
             plane = self._here()
             starts = [start_of(_fewer(each, self.config)) for each in outlines]
             self._ask(*(Prompt(plane=plane, object=uuid4().hex, start=start) for start in starts))
-            self._show(
-                message=f"{how_many(len(starts)).capitalize()} on the way: the project keeps what you accept."
-            )
+            self._show(message=f"{how_many(len(starts)).capitalize()} on the way: {KEPT}")
 
     # --- inside
 

@@ -557,9 +557,12 @@ def test_sizes_without_a_contour_are_begun_again_only_when_asked(controller, eng
     assert len(engine.asked) == 5
 
 
-def test_outlines_that_are_not_stored_say_so(controller):
+def test_outlines_that_are_not_stored_say_so(controller, queue_launch):
+    queue_launch.hold = True
     controller.contours.start_from_outlines([np.array(FOUR)])
-    assert controller.state.message == ("1 contour on the way: the project keeps what you accept.")
+    assert controller.state.message == "1 contour on the way: the project keeps what you accept."
+    queue_launch.held[0].finish()
+    assert controller.state.message == "The project keeps what you accept."
 
 
 def test_the_word_that_a_contour_is_on_its_way_goes_when_it_is_there(controller, queue_launch):
