@@ -91,8 +91,9 @@ def _of_shapes(layers: SegsizeLayers, polygons: Polygons, choice: Choice) -> Ask
         return found
     vertices, index, said = found
     part = replace(part.saying(said), over=choice.data)
+    subject = (index, len(choice.data.data))  # one that is deleted gives its number to the next
     settings = {**choice.settings, "drawn": True, "shape": part.pixels.shape, "kind": "auto"}
-    return _asked(layers, choice, part, vertices - (part.top, part.left), settings, (index,))
+    return _asked(layers, choice, part, vertices - (part.top, part.left), settings, subject)
 
 
 def _asked(

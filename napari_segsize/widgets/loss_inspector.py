@@ -9,6 +9,7 @@ from qtpy.QtCore import QElapsedTimer, QTimer
 from qtpy.QtGui import QHideEvent, QShowEvent
 from qtpy.QtWidgets import QWidget
 
+from napari_segsize.engine.loss_prediction import VERTICES
 from napari_segsize.widgets.contour_points import camera_of
 from napari_segsize.widgets.contour_shapes import first_polygon
 from napari_segsize.widgets.job import Job, launch_quietly
@@ -128,6 +129,7 @@ class LossInspector(LossSight):
         acts_on = "pixels" if entry is None else entry.acts_on
         doubtful = hasattr(data, "gamma") or (acts_on == "edges" and hasattr(data, "selected_label"))
         self.rows.setRowVisible(self.kind, doubtful and acts_on != "contour")
+        self.vertices.setSpecialValueText("as drawn" if is_shapes(data) else f"automatic: {VERTICES}")
 
     def _listen(self, layer: Layer) -> None:
         connected(layer.events, {"set_data": self._on_pixels, "name": self._on_sources})

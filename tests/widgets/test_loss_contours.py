@@ -76,6 +76,11 @@ def test_the_selected_polygon_counts_and_stays_meant(page, qtbot):
     page.loss.choose("balloon")
     view = seen(page, qtbot, "balloon")
     assert np.array_equal(view.places, BOX[:, ::-1] - 4)
+    layer.selected_data = {0}
+    qtbot.waitUntil(lambda: np.array_equal(page._seen.view.places, BOX), timeout=PATIENCE)
+    layer.remove_selected()  # the other one gets its number
+    qtbot.waitUntil(lambda: not np.array_equal(page._seen.view.places, BOX), timeout=PATIENCE)
+    assert page.change.text() == ""
 
 
 def test_a_copy_to_draw_has_vertices_to_drag(page, qtbot):
@@ -104,6 +109,7 @@ def test_the_outline_of_the_selected_label_is_a_contour(page, qtbot):
     layer.selected_label = 3
     says(page, qtbot, "outline of label 3")
     assert "Loss: contour" in page.viewer.layers
+    assert page.vertices.text() == "automatic: 48"
 
 
 def test_a_polygon_of_a_stack_is_looked_at_on_its_slice_with_units(page, qtbot):
