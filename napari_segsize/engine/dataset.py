@@ -16,6 +16,7 @@ from torch import Tensor
 from ..errors import SegsizeError
 from ..project import PlaneRef, Project, Split
 from ..project.checks import where
+from ..project.stopping import check
 from .events import Loading
 from .item import Item, item_of
 from .scaling import Scaling, normalised
@@ -68,6 +69,7 @@ class Pixels:
             return
         planes = (plane for block in held or self.project.blocks(image) for plane in block)
         for index, pixels in enumerate(planes):
+            check()
             self._keep(PlaneRef(image, index), scaling.apply(pixels))
 
     def name_of(self, plane: PlaneRef) -> str:

@@ -18,6 +18,7 @@ from napari_segsize.project import tables
 from napari_segsize.project.annotation import SPLITS, ImageRecord, Split
 from napari_segsize.project.fingerprint import Glance, content_hash, glance
 from napari_segsize.project.images import ImageSource, look_at, open_image, plain_name
+from napari_segsize.project.stopping import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -175,10 +176,13 @@ class Gallery:
             return self._source(record)
 
     def blocks(self, record: ImageRecord) -> Iterator[NDArray[Any]]:
-        """All planes of an image, some megabytes at a time; of a small one, all together."""
+        """All planes of an image, some megabytes at a time, with a look between them whether to stop."""
         source = self.source(record)
         if source.at_once:
-            yield self.planes(record, 0, record.planes)
+            pixels = self.planes(record, 0, record.planes)
+            for start in range(0, record.planes, source.step):
+                check()
+                yield pixels[start : start + source.step]
         else:
             for _, block in source.blocks():
                 yield block

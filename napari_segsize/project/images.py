@@ -43,7 +43,7 @@ SUFFIXES = (
 _WHOLE_BYTES = (
     64 << 20
 )  # up to here a stack is decoded at once: one pass over a compressed file, not one a plane
-_BLOCK_BYTES = 16 << 20  # of what is larger, decoded before the next look whether to stop
+_BLOCK_BYTES = 4 << 20  # of what is larger, decoded before the next look whether to stop
 _LOOK_BYTES = 256 << 20  # up to here every plane is looked at when an image is added; beyond, three of them
 
 
@@ -114,6 +114,12 @@ class ImageSource:
         return self.nbytes <= _WHOLE_BYTES
 
     @property
+    def step(self) -> int:
+        """Planes of a block of a few megabytes; those that are stored together are decoded once."""
+        most = max(_BLOCK_BYTES * self.planes // self.nbytes, 1)
+        return max(most // self.chunk, 1) * self.chunk
+
+    @property
     def packed(self) -> bool:
         """Whether a plane is found only by decompressing all that comes before it."""
         return self.path.name.lower().endswith(".gz")
@@ -137,8 +143,7 @@ class ImageSource:
         Between them it is asked whether to stop (`napari_segsize.project.stopping`).
         """
         stop = self.planes if stop is None else stop
-        most = self.planes if self.at_once else max(_BLOCK_BYTES * self.planes // self.nbytes, 1)
-        step = max(most // self.chunk, 1) * self.chunk  # what is stored together is decoded once
+        step = self.planes if self.at_once else self.step
         with _told(self.path), self._held() as read:
             while start < stop:
                 check()
