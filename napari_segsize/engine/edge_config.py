@@ -109,8 +109,8 @@ class EdgeConfig(TrainingConfig):
     )
     align_first: bool = option(
         False,
-        "for rough masks: align them to the image before anything is learned from them; nothing changes in "
-        "the project",
+        "for rough masks: align them to the image before anything is learned from them; exact masks lose a "
+        "little by it. Nothing changes in the project",
     )
     align_from: int = option(
         0,
