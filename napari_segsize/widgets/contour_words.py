@@ -69,8 +69,9 @@ def teaches_levelset(state: State) -> bool:
 
 
 def stopped_finetuning(state: State) -> Resume | None:
-    """Return the stopped fine-tuning of the network of the engine that is chosen."""
-    return state.resumable_levelsets if teaches_levelset(state) else state.resumable_contours
+    """Return the stopped fine-tuning of the network of the engine that is chosen, if it has got anywhere."""
+    left = state.resumable_levelsets if teaches_levelset(state) else state.resumable_contours
+    return left if left is not None and left.step else None
 
 
 def verdict(state: State) -> str:
@@ -97,6 +98,6 @@ def _left_of_the_other(state: State) -> str:
         if teaches_levelset(state)
         else (state.resumable_levelsets, "levelset")
     )
-    if other is None:
+    if other is None or not other.step:
         return ""
     return f"A fine-tuning for the engine {engine} stopped at step {other.step}: choose it to resume (More)."

@@ -9,7 +9,7 @@ import pytest
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.engine.events import Comparison, ComparisonRow, Ended
 from napari_segsize.widgets.contour_state import Board
-from napari_segsize.widgets.contour_words import finetune_words, verdict
+from napari_segsize.widgets.contour_words import finetune_words, stopped_finetuning, verdict
 from napari_segsize.widgets.runs import Resume
 from napari_segsize.widgets.state import State
 
@@ -41,6 +41,14 @@ def test_the_button_stops_what_outlines_and_resumes_what_is_chosen():
     assert finetune_words(of("network", **running, step=3, steps=9))[0] == "Stop (step 3 of 9)"
     assert finetune_words(of("network", job="running", stage="edges"))[0] == "Busy: stop it"
     assert finetune_words(of("levelset", job="stopping", stage="levelset"))[0] == "Stopping…"
+
+
+def test_what_was_stopped_before_its_first_step_is_begun_anew():
+    left = Resume(stage="levelset", step=0, steps=9)
+    state = of("levelset", resumable_levelsets=left)
+    assert finetune_words(state)[0] == "Fine-tune level sets on my contours"
+    assert stopped_finetuning(state) is None
+    assert verdict(of("network", resumable_levelsets=left)) == ""
 
 
 def test_a_stopped_fine_tuning_of_the_other_network_is_mentioned():
