@@ -55,7 +55,8 @@ class LargeVolume:
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         first, *others = (index or (slice(None),)) if isinstance(index, tuple) else (index,)
         if first is Ellipsis:  # nobody asks for the last axes alone: all planes will do
-            return np.asarray(self)[index]
+            whole: NDArray[Any] = np.asarray(self)[index]
+            return whole
         wanted = np.arange(self.source.planes)[first]
         if wanted.ndim == 0:
             plane: NDArray[Any] = self._plane(int(wanted))[tuple(others)]
