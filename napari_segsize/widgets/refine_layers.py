@@ -38,21 +38,26 @@ class RefineLayers:
         self._edges: NDArray[np.float32] | None = None
         self.keys = Keys(REFINE_SHORTCUTS)
         self._in_use = True
+        self._base: Layer | None = None
 
     def use_keys(self, on: bool) -> None:
         """Let the keys work, or not: on other pages the same letters mean other things."""
         self._in_use = on
-        layer = self._shelf.get(OUTLINES)
+        layer, layers = self._shelf.get(OUTLINES), self._shelf.viewer.layers
         if not on:
             self.keys.unbind()
+            if layer is not None and layers.selection.active is layer and self._base in layers:
+                layers.selection.active = self._base  # on the outlines E would be napari's eraser
         elif layer is not None:
             self.keys.bind_all([layer])
+            layers.selection.active = layer
 
     def show_outlines(self, base: Layer | None, number: int, picture: NDArray[np.uint8] | None) -> None:
         """Draw the outlines of a picture of `RefineDesk` on plane `number`; None takes them away."""
         from napari.layers import Labels
         from napari.utils import DirectLabelColormap
 
+        self._base = base
         if base is None or picture is None:
             self.keys.unbind()
             self._shelf.remove(OUTLINES)
@@ -72,8 +77,8 @@ class RefineLayers:
         layer.contour = 1
         self._shelf.put(OUTLINES, layer, above=base)
         layer.editable = False
-        if self._in_use:
-            self._shelf.viewer.layers.selection.active = layer  # its keys work at once
+        self._shelf.viewer.layers.selection.active = layer if self._in_use else base
+        if self._in_use:  # its keys work at once
             self.keys.bind_all([layer])
 
     def show_edges(self, base: Layer | None, number: int, edges: NDArray[np.float32] | None) -> None:

@@ -229,8 +229,10 @@ def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     page.hideEvent(QHideEvent())
     qtbot.keyClick(canvas, Qt.Key.Key_E)
     assert not layer.keymap  # on another page the same letter means something else
+    assert viewer.layers.selection.active is widget.layers.base
     assert len(controller.refining.waiting) == 1
     page.showEvent(QShowEvent())
+    assert viewer.layers.selection.active is layer
     qtbot.keyClick(canvas, Qt.Key.Key_E)
     qtbot.waitUntil(lambda: "Aligned outlines" not in viewer.layers, timeout=5_000)
     assert "All is said" in page.status.text()
