@@ -17,6 +17,7 @@ from napari_segsize.losses._edges import angle_cost, nms_cost, spoiled, true_dir
 from napari_segsize.losses._masks import read_masks
 from napari_segsize.losses._reduce import Reduction, reduce_planes
 from napari_segsize.losses.info import LossInfo
+from napari_segsize.losses.notices import look_for_flat
 from napari_segsize.ops.distance import Border
 
 
@@ -187,6 +188,7 @@ def direction_loss(
     .. [1] Acuna, Kar and Fidler, CVPR, 2019, eq. 8.
     """
     exact, mask, known = read_masks(logits, target, axes=(2,))
+    look_for_flat(exact)
     near = true_edges(edges, mask, None, border)
     cost = angle_cost(exact.sigmoid(), true_directions(directions, mask), smoothing, squared=squared)
     values = torch.where(near, cost, 0).flatten(2).mean(-1) + spoiled(exact)

@@ -80,6 +80,23 @@ def look_for_probabilities(logits: Tensor, name: str = "logits") -> None:
     )
 
 
+def look_for_flat(logits: Tensor) -> None:
+    """Warn when planes of an edge map ``(N, C, *spatial)`` hold one number throughout; name those."""
+    if silenced() or not at_hand(logits) or logits.numel() == 0:
+        return
+    numbers = logits.detach().flatten(2)
+    flat = (numbers.amax(-1) == numbers.amin(-1)).nonzero().tolist()
+    if flat:
+        named = " and ".join(str(tuple(place)) for place in flat[:_SAID])
+        more = f" and {len(flat) - _SAID} more" if len(flat) > _SAID else ""
+        _say(
+            "flat",
+            f"expected an edge map that varies, got one number throughout in {named}{more} of the batch "
+            "(image, class). It has no direction there, so the value is 0 and teaches nothing: begin with "
+            "edge_bce.",
+        )
+
+
 def look_for_odd(values: Tensor) -> None:
     """Warn when values ``(N, C)``, ``(N,)`` or ``(T, N)`` of planes or objects are not finite; name those."""
     if silenced() or not at_hand(values) or values.isfinite().all():

@@ -192,6 +192,7 @@ def test_with_a_weight_of_its_own_an_empty_plane_teaches_that_it_is_empty():
     )
 
 
+@pytest.mark.filterwarnings("ignore:direction_loss. expected an edge map that varies")
 @pytest.mark.parametrize("loss", ALL)
 @pytest.mark.parametrize("value", [0.0, 40.0, -40.0])
 def test_a_constant_prediction_is_finite(loss, value):

@@ -10,7 +10,7 @@ import torch
 from loss_inputs import ON_LESS, ON_MASKS, call, given, prediction, target
 from torch import Tensor
 
-from napari_segsize.losses import LOSSES, bce_loss, dice_loss, notices
+from napari_segsize.losses import LOSSES, bce_loss, dice_loss, direction_loss, notices
 from napari_segsize.ops import pixel_sums
 
 SIGNED = [name for name, info in LOSSES.items() if info.acts_on in ("logits", "phi", "edges")]
@@ -172,3 +172,20 @@ def test_no_number_leaves_the_device(far, monkeypatch, name):
     for method in ("numpy", "cpu", "item", "tolist", "__bool__", "__float__", "nonzero"):
         monkeypatch.setattr(torch.Tensor, method, fail)
     call(name, guess, *truth).backward()
+
+
+def test_edges_that_are_flat_have_no_direction_and_that_is_said():
+    varied, mask = (
+        torch.randn(2, 1, 12, 12, generator=torch.Generator().manual_seed(0)),
+        torch.zeros(2, 1, 12, 12),
+    )
+    mask[..., 4:8, 3:9] = 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        direction_loss(varied, mask)
+    varied[1] = -3.0
+    with pytest.warns(
+        UserWarning, match=r"direction_loss: .* one number throughout in \(1, 0\) of the batch"
+    ):
+        each = direction_loss(varied, mask, reduction="none")
+    assert each[1] == 0 < each[0]
