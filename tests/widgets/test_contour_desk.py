@@ -449,7 +449,7 @@ def test_an_object_that_fails_says_why_and_the_others_are_not_held_up(controller
     assert board(controller).find(first).note == "The image is gone: relink it."
     assert status(controller, second) == "review"
     controller.contours.accept(first)
-    assert "has no contour yet" in controller.failures[-1]
+    assert "has no contour: move a point, press Again, or reject it" in controller.failures[-1]
     engine.fails.clear()
     queue_launch.hold = False
     controller.contours.redo(first)
