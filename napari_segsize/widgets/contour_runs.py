@@ -12,7 +12,7 @@ from napari_segsize.engine.events import Event
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.project.project import Project
-from napari_segsize.widgets.loading import ONE_AT_A_TIME
+from napari_segsize.widgets.loading import ONE_AT_A_TIME, sort_out
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.contour_queue import Answer, Inbox
@@ -34,6 +34,7 @@ def getting_ready() -> Generator[None, None, None]:
         from napari_segsize.engine.readiness import compile_rendering
 
     compile_rendering()
+    sort_out()
     yield from ()
 
 

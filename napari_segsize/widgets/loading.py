@@ -6,9 +6,10 @@ up its locks rather than wait for ever, and the import fails.
 
 from __future__ import annotations
 
+import gc
 import threading
 
-__all__ = ["ONE_AT_A_TIME", "load_engine"]
+__all__ = ["ONE_AT_A_TIME", "load_engine", "sort_out"]
 
 ONE_AT_A_TIME = threading.RLock()
 """Held while the engine is imported for the first time."""
@@ -18,3 +19,12 @@ def load_engine() -> None:
     """Import what trains and looks, or wait for the thread that does; quick from then on."""
     with ONE_AT_A_TIME:
         from napari_segsize.engine import device, stages  # noqa: F401  the import is the work
+
+
+def sort_out() -> None:
+    """Let Python go through what the imports brought now, rather than between two clicks.
+
+    They bring so many objects that its next look at all of them is due soon, and that takes 0.4 s, during
+    which no other thread runs. After it, the next is far away.
+    """
+    gc.collect()

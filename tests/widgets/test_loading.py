@@ -10,7 +10,7 @@ import pytest
 
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.project import Project
-from napari_segsize.widgets import contour_runs, microscope_job, runs
+from napari_segsize.widgets import contour_runs, loading, microscope_job, runs
 from napari_segsize.widgets.loading import ONE_AT_A_TIME
 from napari_segsize.widgets.newest import Flag
 
@@ -42,3 +42,13 @@ def test_an_import_waits_until_another_is_done(job, tmp_path):
         assert thread.is_alive()
     thread.join(60)
     assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("job", [runs.warming, contour_runs.getting_ready])
+def test_what_the_imports_brought_is_gone_through_before_anybody_clicks(job, monkeypatch):
+    looks = []
+    monkeypatch.setattr(loading.gc, "collect", lambda: looks.append(job))
+
+    list(job())
+
+    assert looks == [job]
