@@ -127,7 +127,8 @@ class ContourControls(QWidget):
             self.buttons[name].setEnabled(shown)
         self.start.setEnabled(shown)
         sizes = len(sizes_to_outline(board, state.annotation))
-        self.starts["all_stamps"].setText(f"All {sizes} sizes of this image that have no contour")
+        which = "The one size" if sizes == 1 else f"All {sizes} sizes"
+        self.starts["all_stamps"].setText(f"{which} of this image without a contour")
         self.starts["all_stamps"].setEnabled(sizes > 0)
         self._render_finetune(state)
 

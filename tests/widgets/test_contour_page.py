@@ -763,9 +763,10 @@ def test_a_step_that_is_played_is_drawn_without_a_new_picture_in_the_layer_list(
 def test_all_sizes_are_offered_with_their_number(page, engine):
     action = page.starts["all_stamps"]
     assert not action.isEnabled()
-    for y, x in ((12, 12), (30, 30)):
-        page.controller.put_stamp(10, centre=(y, x))
+    page.controller.put_stamp(10, centre=(12, 12))
     assert action.isEnabled()
+    assert "The one size" in action.text()
+    page.controller.put_stamp(10, centre=(30, 30))
     assert "2 sizes" in action.text()
     assert "2 sizes without a contour" in page.headline.text()
     action.trigger()
