@@ -1,9 +1,10 @@
 """The dock widget: the only folder that knows there is a window.
 
 `main` puts the pages together. The first word of a name says whose file it is: `project_`, `annotate_`,
-`contour_`, `refine_`, `train_`, `loss_` and `size_` (both on the page Inspect) belong to the page of that name.
+`contour_`, `refine_`, `train_`, `loss_` and `size_` (both on the page Inspect) belong to the page of that
+name.
 Each has a page or inspector (what is seen), and most a desk (what the verbs do), runs or a job (what is done
 in the background), a state and layers.
-What all share: `controller` (verbs in, a frozen `state` out), `job` (the only thread), `layers`, `overlays` and
-`shelf` (layers of ours among those of the user), `keys`, `form` and `editors` (settings), `preferences`.
+What all share: `controller` (verbs in, a frozen `state` out), `job` (the only thread), `layers`,
+`overlays` and `shelf` (layers of ours among those of the user), `keys`, `form` and `editors` (settings), `preferences`.
 """
