@@ -6,5 +6,6 @@ name.
 Each has a page or inspector (what is seen), and most a desk (what the verbs do), runs or a job (what is done
 in the background), a state and layers.
 What all share: `controller` (verbs in, a frozen `state` out), `job` (the only thread), `layers`,
-`overlays` and `shelf` (layers of ours among those of the user), `keys`, `form` and `editors` (settings), `preferences`.
+`overlays` and `shelf` (layers of ours among those of the user), `keys`, `form` and `editors`
+(settings), `preferences`.
 """
