@@ -1,0 +1,133 @@
+"""The verbs about what is in the project: its images, their groups and splits, tables of sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from napari_segsize.widgets import runs
+from napari_segsize.widgets.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from napari_segsize.project.annotation import Split
+
+__all__ = ["ProjectVerbs"]
+
+
+class ProjectVerbs(Session):
+    """What the page Project can ask for."""
+
+    # --- images
+
+    def add_files(
+        self, paths: Iterable[Path | str], *, group: runs.Group = None, split: Split | None = None
+    ) -> None:
+        """Add images, stacks, volumes or whole folders; in the background.
+
+        Without a `split` an image goes where the others of its group are, else to training.
+        """
+        self._add([Path(path) for path in paths], group=group, split=split)
+
+    def add_layers(self, layers: Sequence[runs.LayerImage], *, split: Split | None = None) -> None:
+        """Add the pixels of layers; in the background."""
+        if not layers:
+            self.fail("No image layer is selected: select one or more in the layer list, then try again.")
+            return
+        self._add(layers, group=None, split=split)
+
+    def remove_images(self, ids: Iterable[int]) -> bool:
+        """Take images out of the project; their files and annotations stay, and come back with them."""
+        with self.reporting():
+            project, count = self.opened(), 0
+            for image_id in ids:
+                project.remove_image(image_id)
+                count += 1
+            self.reload(message=f"Took {count} image{'' if count == 1 else 's'} out of the project.")
+            return True
+        return False
+
+    def relink(self, image_id: int, path: Path | str, *, force: bool = False) -> bool:
+        """Say where an image has gone. The content must be the same, unless `force`."""
+        with self.reporting():
+            self.opened().relink(image_id, Path(path), force=force)
+            self.reload(message=f"Found again: {Path(path).name}.")
+            return True
+        return False
+
+    def relink_folder(self, folder: Path | str) -> bool:
+        """Look for all missing images in a folder, by name and content."""
+        with self.reporting():
+            found = len(self.opened().relink_folder(Path(folder)))
+            self.reload(message=f"Found {found} of the missing images again.")
+            return True
+        return False
+
+    # --- groups and splits
+
+    def set_group(self, ids: Iterable[int], group: str) -> bool:
+        """Say which subject (patient, eye, …) images belong to."""
+        with self.reporting():
+            for image_id in ids:
+                self.opened().set_group(image_id, group)
+            self.reload(message=f"Group: {group}.")
+            return True
+        return False
+
+    def set_splits(self, ids: Iterable[int], split: Split) -> bool:
+        """Put images into the part to train on, to validate on, or to test on."""
+        with self.reporting():
+            project, before = self.opened(), {image.id: image.split for image in self.state.images}
+            for image_id in ids:
+                project.set_split(image_id, split)  # its group goes with it
+            moved = sum(before.get(image.id) != image.split for image in project.images())
+            what = f"{moved} image{'' if moved == 1 else 's'}"
+            self.reload(message=f"Moved {what} to {split}; groups stay together.")
+            return True
+        return False
+
+    def assign_splits(
+        self,
+        *,
+        validation: float = 0.2,
+        test: float = 0.0,
+        by: Literal["group", "image"] = "group",
+        seed: int = 0,
+    ) -> bool:
+        """Deal the images (or their groups, never torn apart) out at random."""
+        with self.reporting():
+            self.opened().assign_splits(validation=validation, test=test, by=by, seed=seed)
+            self.reload(message=f"Dealt the images out by {by}.")
+            return True
+        return False
+
+    # --- tables
+
+    def import_sizes(self, file: Path | str) -> bool:
+        """Read a table of sizes (columns image, slice, object, y, x, size, unit)."""
+        from napari_segsize.project.exchange import read_sizes_csv
+
+        with self.reporting():
+            read_sizes_csv(self.opened(), Path(file))
+            self.reload(message=f"Read the sizes in {Path(file).name}.")
+            return True
+        return False
+
+    def export_sizes(self, file: Path | str) -> bool:
+        """Write every size to a table."""
+        from napari_segsize.project.exchange import write_sizes_csv
+
+        with self.reporting():
+            write_sizes_csv(self.opened(), Path(file))
+            self.update(message=f"Wrote the sizes to {file}.", error="")
+            return True
+        return False
+
+    # --- inside
+
+    def _add(
+        self, sources: Sequence[Path | runs.LayerImage], *, group: runs.Group, split: Split | None
+    ) -> None:
+        with self.reporting():
+            self._desk.begin("add", runs.adding(self.opened().folder, sources, group=group, split=split))
