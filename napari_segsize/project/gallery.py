@@ -62,7 +62,7 @@ class Gallery:
         self._lock = threading.RLock()
         self._cache: OrderedDict[tuple[int, str, int], NDArray[Any]] = OrderedDict()
         self._cached_bytes = 0
-        self._sources: dict[tuple[int, str], ImageSource] = {}
+        self._sources: dict[tuple[int, str, str], ImageSource] = {}
         self._checked: dict[int, Glance] = {}
 
     def all(self) -> tuple[ImageRecord, ...]:
@@ -233,7 +233,7 @@ class Gallery:
         return Glance(row[0], row[1])
 
     def _source(self, record: ImageRecord) -> ImageSource:
-        key = (record.id, record.sha256)
+        key = (record.id, record.path, record.sha256)  # another process may re-link it
         if key not in self._sources:
             source = open_image(self.file(record))
             shape = (source.planes, source.channels, source.height, source.width)

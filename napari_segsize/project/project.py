@@ -19,6 +19,7 @@ from napari_segsize.project.gallery import Candidate, Gallery
 from napari_segsize.project.history import History
 from napari_segsize.project.images import ImageSource, find_images, is_zarr
 from napari_segsize.project.ledger import Ledger
+from napari_segsize.project.searching import named
 from napari_segsize.project.splits import divided, mixed_groups
 from napari_segsize.project.store import Store
 from napari_segsize.project.trained import ModelKind, Trained
@@ -228,13 +229,15 @@ class Project(Ledger):
 
     def relink_folder(self, folder: str | Path) -> tuple[ImageRecord, ...]:
         """Find missing images by name and content in a folder (and the folders in it), and re-link them."""
-        folder, found = _absolute(folder), []
-        for record in self.missing():
-            for path in sorted(folder.rglob(Path(record.path).name)):
-                if path != self._gallery.file(record) and self._gallery.fits(record, path):
-                    found.append(self.relink(record.id, path))
-                    break
-        return tuple(found)
+        return tuple(record for record in self.relinking(folder) if record is not None)
+
+    def relinking(self, folder: str | Path) -> Iterator[ImageRecord | None]:
+        """The same, one missing image after the other: re-linked when it comes, None if it is not there."""
+        lost = [(record, Path(record.path).name) for record in self.missing()]
+        places = named(_absolute(folder), {name for _, name in lost})
+        for record, name in lost:
+            path = next((path for path in places[name] if self._gallery.fits(record, path)), None)
+            yield None if path is None else self.relink(record.id, path)
 
     def missing(self) -> tuple[ImageRecord, ...]:
         """Images whose file is gone."""

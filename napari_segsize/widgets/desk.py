@@ -130,7 +130,9 @@ class Desk:
 
     def _ended(self, run: _Run) -> dict[str, Any]:
         state = self._controller.state
-        nothing_left = {_slot(run.stage): None} if run.stage in TRAINING else {}
+        nothing_left: dict[str, Any] = {_slot(run.stage): None} if run.stage in TRAINING else {}
+        if run.stage == "relink":  # what could not be shown may be there now
+            nothing_left = {"redraw": state.redraw + 1}
         if not run.stopping:
             return {**nothing_left, "message": state.message}
         if state.ended is not None and state.ended.stage == state.stage:  # done before Stop was heard

@@ -98,7 +98,7 @@ class ProjectPage(QWidget):
         self._folder = state.folder
         self.table.show_state(state)
         self._relink.setVisible(bool(state.missing))
-        for button in self._adders:
+        for button in (*self._adders, self._relink):
             button.setEnabled(not state.busy)
         hints = _hints(state)
         self._hints.setText("<br>".join(hints))

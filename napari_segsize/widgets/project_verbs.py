@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from napari_segsize.widgets import runs
+from napari_segsize.widgets import project_runs, runs
 from napari_segsize.widgets.session import Session
 
 if TYPE_CHECKING:
@@ -48,21 +48,16 @@ class ProjectVerbs(Session):
             return True
         return False
 
-    def relink(self, image_id: int, path: Path | str, *, force: bool = False) -> bool:
-        """Say where an image has gone. The content must be the same, unless `force`."""
+    def relink(self, image_id: int, path: Path | str, *, force: bool = False) -> None:
+        """Say where an image has gone; in the background. The content must be the same, unless `force`."""
         with self.reporting():
-            self.opened().relink(image_id, Path(path), force=force)
-            self.reload(message=f"Found again: {Path(path).name}.")
-            return True
-        return False
+            folder = self.opened().folder
+            self._desk.begin("relink", project_runs.relinking(folder, image_id, Path(path), force=force))
 
-    def relink_folder(self, folder: Path | str) -> bool:
-        """Look for all missing images in a folder, by name and content."""
+    def relink_folder(self, folder: Path | str) -> None:
+        """Look for all missing images in a folder, by name and content; in the background."""
         with self.reporting():
-            found = len(self.opened().relink_folder(Path(folder)))
-            self.reload(message=f"Found {found} of the missing images again.")
-            return True
-        return False
+            self._desk.begin("relink", project_runs.searching(self.opened().folder, Path(folder)))
 
     # --- groups and splits
 

@@ -47,6 +47,7 @@ STAGES = {
     "predict": "Segmenting",
     "evaluate": "Comparing models",
     "add": "Adding images",
+    "relink": "Finding moved images",
 }
 
 
@@ -160,7 +161,8 @@ def after(state: State, event: Event) -> State:
 def _started(event: Started) -> str:
     stage = STAGES.get(event.stage, event.stage)
     counted = [f"{n} {word}" for n, word in ((event.masks, "masks"), (event.sizes, "sizes")) if n]
-    return f"{stage} on {event.device}" + (f": {', '.join(counted)}" if counted else "")
+    on = f" on {event.device}" if event.device else ""
+    return f"{stage}{on}" + (f": {', '.join(counted)}" if counted else "")
 
 
 def _ended(event: Ended) -> str:

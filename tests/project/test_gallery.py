@@ -260,6 +260,28 @@ class TestMoving:
         assert [record.id for record in found] == [record.id for record in records[:3]]
         assert project.missing() == records[3:]
 
+    def test_one_at_a_time(self, project: Project, files: list[Path], tmp_path: Path) -> None:
+        records = project.add_files(files[:2])
+        files[0].unlink()
+        (tmp_path / "elsewhere").mkdir()
+        files[1].rename(tmp_path / "elsewhere" / files[1].name)
+        search = project.relinking(tmp_path / "elsewhere")
+        assert next(search) is None
+        assert project.missing() == records
+        assert next(search) == project.image(records[1].id)
+        assert project.missing() == records[:1]
+
+    def test_another_process_finds_what_was_open_here(
+        self, project: Project, files: list[Path], tmp_path: Path
+    ) -> None:
+        (record,) = project.add_files(files[0])
+        source = project.source(record.id)
+        files[0].rename(tmp_path / "moved.tif")
+        with Project.open(project.folder) as other:
+            other.relink(record.id, tmp_path / "moved.tif")
+        assert project.source(record.id).path == tmp_path / "moved.tif"
+        assert project.pixels(PlaneRef(record.id)).shape[-2:] == (source.height, source.width)
+
     def test_a_project_folder_can_be_moved(self, project: Project, tmp_path: Path) -> None:
         volume = project.volume(1)
         project.close()

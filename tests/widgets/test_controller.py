@@ -364,10 +364,46 @@ def test_a_missing_image_is_told_and_found_again(controller, tmp_path):
     file.rename(tmp_path / file.name)
     controller.reload()
     assert controller.state.missing == {image.id}
-    assert not controller.relink(image.id, controller.state.folder / controller.state.images[1].path)
+    controller.relink(image.id, controller.state.folder / controller.state.images[1].path)
     assert "content differs" in controller.state.error
-    assert controller.relink_folder(tmp_path)
+    assert controller.state.missing
+    drawn = controller.state.redraw
+    controller.relink_folder(tmp_path)
     assert not controller.state.missing
+    assert controller.state.message == "The missing image is found again."
+    assert controller.state.redraw > drawn
+
+
+def test_what_is_not_found_is_told(controller, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    for image in controller.state.images[:2]:
+        file = controller.state.folder / image.path
+        file.rename(tmp_path / "elsewhere" / file.name)
+    controller.reload()
+    controller.relink_folder(tmp_path / "nothing")
+    assert "No file in" in controller.state.message
+    image = controller.state.images[0]
+    controller.relink(image.id, tmp_path / "elsewhere" / image.path.split("/")[-1])
+    assert controller.state.message.startswith("Found again: ")
+    controller.relink_folder(tmp_path)
+    assert not controller.state.missing
+
+
+def test_looking_for_images_is_a_job_of_its_own(controller, loop, tmp_path):
+    image = controller.state.images[0]
+    file = controller.state.folder / image.path
+    file.rename(tmp_path / file.name)
+    controller.reload()
+    loop.hold = True
+    controller.relink(image.id, tmp_path / file.name)
+    assert controller.state.busy
+    assert controller.state.message == "Finding moved images…"
+    assert controller.state.missing == {image.id}
+    controller.close_project()  # nobody listens any more, and it is told to stop
+    (job,) = loop.held
+    assert job.stopped
+    job.finish()
+    assert (controller.state.job, controller.state.folder) == ("idle", None)
 
 
 # --- jobs

@@ -240,7 +240,8 @@ def test_a_missing_file_is_red_and_found_again(opened, qtbot, tmp_path, monkeypa
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *a, **k: str(tmp_path))
     opened.project_page.table.clearSelection()
     press(qtbot, opened.project_page, "Relink…")
-    assert not controller.state.missing
+    qtbot.waitUntil(lambda: not controller.state.missing, timeout=30_000)
+    qtbot.waitUntil(lambda: opened.layers.plane == PlaneRef(image.id))
     qtbot.waitUntil(lambda: opened.project_page._relink.isHidden())
 
 

@@ -1,0 +1,48 @@
+"""What the page Project does in the background besides adding: looking for images that have moved.
+
+A file counts as the same image by its content, which has to be read: seconds for a large one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from napari_segsize.engine.events import Ended, Event, Started, Validating
+from napari_segsize.project.project import Project
+
+__all__ = ["relinking", "searching"]
+
+Run = Generator[Event, None, None]
+
+
+def relinking(folder: Path, image_id: int, path: Path, *, force: bool = False) -> Run:
+    """Say where one image of the project in `folder` is now.
+
+    Raises
+    ------
+    SegsizeError
+        If the file cannot be read, or is another image; with `force` only if its shape is another.
+    """
+    with Project.open(folder) as project:
+        yield Started(stage="relink", device="", steps=1)
+        project.relink(image_id, path, force=force)
+        yield Validating(stage="relink", done=1, total=1)
+    yield Ended(stage="relink", message=f"Found again: {path.name}.")
+
+
+def searching(folder: Path, where: Path) -> Run:
+    """Look for all missing images in `where` and the folders in it, by name and content."""
+    found = 0
+    with Project.open(folder) as project:
+        total = len(project.missing())
+        yield Started(stage="relink", device="", steps=total)
+        for done, record in enumerate(project.relinking(where), start=1):
+            found += record is not None
+            yield Validating(stage="relink", done=done, total=total)
+    of = "The missing image is" if total == 1 else f"{found} of {total} missing images are"
+    if found:
+        yield Ended(stage="relink", message=f"{of} found again.")
+    else:
+        lost = "it" if total == 1 else "them"
+        yield Ended(stage="relink", message=f"No file in {where} has the name and the content of {lost}.")
