@@ -35,9 +35,14 @@ class LargeVolume:
         Only this channel: (planes, H, W). None: all of them, as colours, (planes, H, W, C).
     """
 
-    def __init__(self, source: ImageSource, channel: int | None = None) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        channel: int | None = None,
+        held: OrderedDict[int, NDArray[Any]] | None = None,
+    ) -> None:
         self.source, self._channel = source, channel
-        self._held: OrderedDict[int, NDArray[Any]] = OrderedDict()
+        self._held = OrderedDict() if held is None else held  # (C, H, W) each, shared by the channels
         colours = () if channel is not None else (source.channels,)
         self.shape = (source.planes, source.height, source.width, *colours)
         self.dtype = np.dtype(source.dtype)
@@ -46,11 +51,20 @@ class LargeVolume:
 
     def of_channel(self, channel: int) -> LargeVolume:
         """One channel of it."""
-        return LargeVolume(self.source, channel)
+        return LargeVolume(self.source, channel, self._held)
 
     def sample(self) -> NDArray[Any]:
         """The first, the middle and the last plane."""
         return self[[0, self.source.planes // 2, self.source.planes - 1]]
+
+    @property
+    def held_bytes(self) -> int:
+        """Of the planes that are in memory."""
+        return sum(plane.nbytes for plane in list(self._held.values()))
+
+    def look_at(self, number: int) -> None:
+        """Read a plane, so that it is there when it is asked for."""
+        self._plane(number)
 
     def __getitem__(self, index: Any, /) -> NDArray[Any]:
         first, *others = (index or (slice(None),)) if isinstance(index, tuple) else (index,)
@@ -74,11 +88,9 @@ class LargeVolume:
         return self.source.planes
 
     def _plane(self, number: int) -> NDArray[Any]:
-        if number not in self._held:
-            pixels = self.source.read(number, number + 1)[0]
-            self._held[number] = (
-                np.moveaxis(pixels, 0, -1) if self._channel is None else pixels[self._channel]
-            )
+        pixels = self._held.get(number)
+        if pixels is None:
+            pixels = self._held[number] = self.source.read(number, number + 1)[0]
             if len(self._held) > _HELD:
                 self._held.popitem(last=False)
-        return self._held[number]
+        return np.moveaxis(pixels, 0, -1) if self._channel is None else pixels[self._channel]

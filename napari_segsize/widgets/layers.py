@@ -14,10 +14,10 @@ from napari_segsize.project.annotation import PlaneRef
 from napari_segsize.widgets.contour_layers import ContourLayers
 from napari_segsize.widgets.cursor import Cursor
 from napari_segsize.widgets.keys import Keys
-from napari_segsize.widgets.large_volume import volume_of
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.loss_layers import LossLayers
 from napari_segsize.widgets.masks import Masks, plane_of
+from napari_segsize.widgets.opening import Opening, Picture
 from napari_segsize.widgets.overlays import INSPECTED, Overlays
 from napari_segsize.widgets.pictures import Pictures, layer_image
 from napari_segsize.widgets.placement import TRANSFORM_EVENTS, like, place
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from napari_segsize.project.annotation import PlaneAnnotation
     from napari_segsize.project.project import Project
     from napari_segsize.widgets.contour_state import Board
+    from napari_segsize.widgets.desk import Launch
     from napari_segsize.widgets.runs import LayerImage
 
 __all__ = ["SegsizeLayers"]
@@ -52,6 +53,8 @@ class SegsizeLayers:
     ----------
     viewer : napari Viewer
         Where the layers live. Nothing but public API is used, and no layer is subclassed.
+    launch : Launch, optional
+        Reads images in the background. None: they are read at once.
     """
 
     plane_changed = Signal(PlaneRef)
@@ -73,10 +76,14 @@ class SegsizeLayers:
     pixels_changed = Signal(object)
     """The labels in this layer have changed, or another slice of them is shown."""
 
+    opened = Signal()
+    """An image that had to be read first is on screen now."""
+    failed = Signal(str)
+    """It cannot be shown: a sentence for the user."""
     unsaved = Signal()
     """The user is painting: what is on screen is not on disk."""
 
-    def __init__(self, viewer: Viewer) -> None:
+    def __init__(self, viewer: Viewer, launch: Launch | None = None) -> None:
         self.viewer = viewer
         # Pint reads its units when they are first asked for, and is not safe for threads then: napari's
         # status bar asks from another one, and the first image would fail with "'pixel' is not defined".
@@ -87,6 +94,8 @@ class SegsizeLayers:
         self._preview: tuple[PlaneRef, NDArray[np.float32]] | None = None
         self._shelf = Shelf(viewer)
         self._pictures = Pictures(self._shelf)
+        self._opening = Opening(self._on_opened, self.failed.emit, launch)
+        self._awaited: tuple[Project, PlaneRef, str] | None = None  # and the tool that was in use
         self.stamps = Stamps(self._shelf)
         self.masks = Masks(self._shelf, self._slice_on_screen)
         self._cursor = Cursor(self._shelf, self.stamps)
@@ -120,6 +129,7 @@ class SegsizeLayers:
         if self._closed:
             return
         self._closed = True
+        self._opening.close()
         self.masks.close()
         self._slider.close()
         self._drawing.close()
@@ -143,6 +153,8 @@ class SegsizeLayers:
     def show_plane(self, project: Project, plane: PlaneRef) -> None:
         """Put a plane on screen with all that is said about its image; cheap when it is there already.
 
+        An image that has to be read first comes later (`opened`, `failed`); until then nothing is shown.
+
         Raises
         ------
         SegsizeError
@@ -153,7 +165,11 @@ class SegsizeLayers:
         shown, base = self._pictures.record, self._pictures.base
         try:
             if shown is None or shown.id != plane.image or base is None:
-                self._show_image(project, plane)
+                picture = self._opening.picture(project, plane)
+                if picture is None:
+                    self._wait_for(project, plane)
+                    return
+                self._show_image(project, plane, picture)
             elif self.stamps.layer is None or self.masks.layer is None:
                 self._show_annotations(project, plane.image)
             said = project.annotation(plane)
@@ -179,8 +195,22 @@ class SegsizeLayers:
         """Hand over what is painted and not yet saved. Called before anything else happens."""
         self.masks.flush()
 
+    @property
+    def opening(self) -> str:
+        """What is being read before it is shown, for the status line; "" when nothing is."""
+        return self._opening.words
+
     def clear(self) -> None:
         """Take all our layers away: the project is closed."""
+        self.wait_no_longer()
+        self._remove_all()
+
+    def wait_no_longer(self) -> None:
+        """Let go of the image that is being read: its project is being left."""
+        self._opening.cancel()
+        self._awaited = None
+
+    def _remove_all(self) -> None:
         self.masks.clear()
         self.stamps.clear()
         self.contours.clear()
@@ -344,8 +374,29 @@ class SegsizeLayers:
 
     # --- inside -------------------------------------------------------------------------------------------
 
-    def _show_image(self, project: Project, plane: PlaneRef) -> None:
-        record, volume = project.image(plane.image), volume_of(project, plane.image)
+    def _wait_for(self, project: Project, plane: PlaneRef) -> None:
+        """Show nothing until the image has been read: never the old one under the new one's name."""
+        tool = self.tool or ("" if self._awaited is None else self._awaited[2])
+        self._remove_all()
+        self._awaited = (project, plane, tool)
+
+    def _on_opened(self) -> None:
+        awaited, self._awaited = self._awaited, None
+        if awaited is None:
+            return
+        project, plane, tool = awaited
+        try:
+            self.show_plane(project, plane)
+        except SegsizeError as error:
+            self.failed.emit(str(error))
+            return
+        if tool and self.tool != tool:
+            self._take_up(tool)
+        self._drawing.ask()  # a prediction may have come meanwhile
+        self.opened.emit()
+
+    def _show_image(self, project: Project, plane: PlaneRef, picture: Picture) -> None:
+        record = project.image(plane.image)
         if self._pictures.record is not None and self._pictures.record.id != record.id:
             self.remove_preview()
             self._overlays.remove_inspection()
@@ -357,7 +408,7 @@ class SegsizeLayers:
             self.stamps.clear()  # layers of two units at a time would switch the user's scale bar off
             self.masks.clear()
             self.contours.clear()
-        self._pictures.show(record, volume)
+        self._pictures.show(record, picture.volume, picture.limits)
         base = self._pictures.base
         assert base is not None
         connected(base.events, dict.fromkeys(TRANSFORM_EVENTS, self._on_moved))

@@ -49,7 +49,7 @@ class SegsizeWidget(QWidget):
     def __init__(self, napari_viewer: napari.viewer.Viewer, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.controller = Controller(launch, beside=launch_quietly, threads=read_preferences().threads)
-        self.layers = SegsizeLayers(napari_viewer)
+        self.layers = SegsizeLayers(napari_viewer, launch_quietly)
         self.project_page = ProjectPage(self.controller, self.layers)
         self.annotate_page = AnnotatePage(self.controller, self.layers)
         self.contour_page = ContourPage(self.controller, self.layers)
@@ -73,6 +73,8 @@ class SegsizeWidget(QWidget):
         self._poll.start()
         controller = self.controller
         controller.state_changed.connect(self._on_state_changed)
+        self.layers.opened.connect(self._on_opened)
+        self.layers.failed.connect(controller.fail)
         controller.failed.connect(show_error)
         controller.crashed.connect(_show_crash)
         self.destroyed.connect(_Farewell(controller, self.layers, self._activity))
@@ -96,6 +98,8 @@ class SegsizeWidget(QWidget):
     # --- drawing, at most ten times a second
 
     def _on_state_changed(self, state: State) -> None:
+        if state.folder != self._drawn.folder:
+            self.layers.wait_no_longer()
         self._expect_preview(state)
         if not self._clock.isActive():
             waited = self._since.elapsed() if self._since.isValid() else REDRAW_MS
@@ -110,6 +114,9 @@ class SegsizeWidget(QWidget):
             self.layers.remove_preview()
         self._expecting = training
 
+    def _on_opened(self) -> None:
+        self._on_state_changed(self.controller.state)
+
     def _on_tab_changed(self, _index: int) -> None:
         self._on_state_changed(self.controller.state)
 
@@ -121,7 +128,7 @@ class SegsizeWidget(QWidget):
         for page in self.pages:
             page.render(state)
         state = self.controller.state  # drawing may have failed, and said so
-        self.status.setText(_status(state))
+        self.status.setText(_status(state, self.layers.opening))
         self._activity.show(state)  # last: napari handles events meanwhile
 
     def _draw_layers(self, state: State, before: State) -> None:
@@ -190,11 +197,14 @@ def _show_crash(error: BaseException) -> None:
     notification_manager.receive_error(type(error), error, error.__traceback__)
 
 
-def _status(state: State) -> str:
-    """Write the status line: what went wrong in red, else what was done last; and what is going on."""
+def _status(state: State, opening: str = "") -> str:
+    """Write the status line: what went wrong in red, else what was done last; and what is going on.
+
+    `opening`: the image that is being read before it is shown.
+    """
     if state.error:
         return f'<span style="color: #e05050;">{html.escape(state.error)}</span>'
-    parts = [html.escape(state.message)] if state.message else []
+    parts = [html.escape(part) for part in (opening, state.message) if part]
     if state.busy and state.steps:
         left = duration(state.seconds_left)
         parts.append(f"step {state.step}/{state.steps}" + (f", {left} left" if left else ""))

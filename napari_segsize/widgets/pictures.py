@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +11,20 @@ from numpy.typing import NDArray
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.sizes import unit_name
+from napari_segsize.project.stopping import check
 from napari_segsize.widgets.large_volume import LargeVolume
 from napari_segsize.widgets.runs import LayerImage
 from napari_segsize.widgets.shelf import Shelf, role_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.layers import Image, Layer
     from napari.viewer import Viewer
 
     from napari_segsize.project.annotation import ImageRecord
 
-__all__ = ["Pictures", "contrast", "layer_image"]
+__all__ = ["Pictures", "contrast", "contrasts", "layer_image"]
 
 _CHANNEL_COLOURS = ("gray", "magenta", "green", "cyan", "yellow", "red", "blue")
 
@@ -44,8 +48,16 @@ class Pictures:
         layer: Layer | None = self._shelf.get("image")
         return layer
 
-    def show(self, record: ImageRecord, volume: NDArray[Any] | LargeVolume) -> None:
-        """Put an image of (planes, C, H, W) pixels on screen; the C of an RGB image are its colours."""
+    def show(
+        self,
+        record: ImageRecord,
+        volume: NDArray[Any] | LargeVolume,
+        limits: Sequence[tuple[float, float]],
+    ) -> None:
+        """Put an image of (planes, C, H, W) pixels on screen; the C of an RGB image are its colours.
+
+        `limits`: what is black and what is white, of each channel, see `contrasts`.
+        """
         own = self._users_own(record, _seen(record, volume, 0))
         self._hide()
         self._record = record
@@ -58,7 +70,8 @@ class Pictures:
             for channel in reversed(range(record.channels)):
                 role = "image" if channel == 0 else f"image:{channel}"
                 colour = _CHANNEL_COLOURS[channel % len(_CHANNEL_COLOURS)]
-                self._put(role, record, _seen(record, volume, channel), colormap=colour)
+                pixels, seen = _seen(record, volume, channel), limits[channel]
+                self._put(role, record, pixels, contrast_limits=seen, colormap=colour)
 
     def clear(self) -> None:
         """Take our image away."""
@@ -77,10 +90,7 @@ class Pictures:
         from napari.layers import Image
 
         ndim = 2 if record.planes == 1 else 3
-        sample = pixels.sample() if isinstance(pixels, LargeVolume) else pixels
-        options: dict[str, Any] = (
-            {"rgb": True} if rgb else {"rgb": False, "contrast_limits": contrast(sample), **look}
-        )
+        options: dict[str, Any] = {"rgb": rgb, **look}
         if role.startswith("image:"):
             options["blending"] = "additive"
         layer = Image(
@@ -157,12 +167,24 @@ def _seen(
     return np.moveaxis(pixels, -3, -1) if record.rgb else pixels[..., channel, :, :]
 
 
+def contrasts(record: ImageRecord, volume: NDArray[Any] | LargeVolume) -> tuple[tuple[float, float], ...]:
+    """Contrast limits of each channel of an image; of colours, none. A large volume gives three planes."""
+    if record.rgb:
+        return ()
+    seen = [_seen(record, volume, channel) for channel in range(record.channels)]
+    return tuple(contrast(each.sample() if isinstance(each, LargeVolume) else each) for each in seen)
+
+
 def contrast(pixels: NDArray[Any]) -> tuple[float, float]:
     """Limits that show something, whatever the pixels are: constant, boolean, NaN."""
-    finite = pixels if pixels.dtype.kind in "bui" else pixels[np.isfinite(pixels)]
-    if finite.size == 0:
+    low, high = math.inf, -math.inf
+    for plane in pixels if pixels.ndim > 2 else (pixels,):
+        check()
+        finite = plane if plane.dtype.kind in "bui" else plane[np.isfinite(plane)]
+        if finite.size:
+            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+    if low > high:
         return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
     return (low, high) if high > low else (low, low + 1.0)
 
 
