@@ -6,14 +6,13 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import ModuleType
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -25,43 +24,51 @@ _DISTANCE_SHARE = 2**21
 _FLIP_SHARE = 2**19
 
 
+class Kernels(NamedTuple):
+    """Functions of planes that write into arrays."""
+
+    distances: Callable[..., None]
+    flips: Callable[..., None]
+
+
 @cache
-def kernels() -> ModuleType | None:
+def kernels() -> Kernels | None:
     """The compiled kernels, ready to run; None where they cannot be compiled, and the tensor path must do."""
     try:
-        from napari_segsize.ops import _kernels
+        from napari_segsize.ops._distance_kernels import distances
+        from napari_segsize.ops._flip_kernels import flips
 
         mask = np.ones((1, 1, 2, 2), np.uint8)
         out = np.empty(mask.shape, np.float32)
-        _kernels.distances(mask, False, False, out)
-        _kernels.flips(mask, False, False, np.empty(1, np.float32), out)
+        distances(mask, False, False, out)
+        flips(mask, False, False, np.empty(1, np.float32), out)
     # Whatever goes wrong (no numba for this Python or this processor, a full disk), the tensor path remains.
     except Exception:
         logger.warning("Distances are computed without compiled code, which is slower.", exc_info=True)
         return None
-    return _kernels
+    return Kernels(distances, flips)
 
 
-def usable(mask: Tensor) -> ModuleType | None:
+def usable(mask: Tensor) -> Kernels | None:
     """The kernels, if they can take `mask`."""
     fits = mask.device.type == "cpu" and mask[0, 0].numel() < 2**31 if mask.numel() else False
     return kernels() if fits else None
 
 
-def distances(module: ModuleType, mask: Tensor, background_outside: bool) -> Tensor:
+def distances(compiled: Kernels, mask: Tensor, background_outside: bool) -> Tensor:
     """Chebyshev distances of `mask` ``(N, C, *spatial)``, float32."""
     planes, volume = _planes(mask)
     out = torch.empty(mask.shape, dtype=torch.float32)
     filled = out.view(planes.shape).numpy()
 
     def run(part: slice) -> None:
-        module.distances(planes[part], background_outside, volume, filled[part])
+        compiled.distances(planes[part], background_outside, volume, filled[part])
 
     share(run, len(planes), mask.numel() // _DISTANCE_SHARE)
     return out
 
 
-def flips(module: ModuleType, mask: Tensor, background_outside: bool) -> tuple[Tensor, Tensor]:
+def flips(compiled: Kernels, mask: Tensor, background_outside: bool) -> tuple[Tensor, Tensor]:
     """Sizes ``(N, C)`` of `mask` ``(N, C, *spatial)`` and sizes after each single flip, float32."""
     planes, volume = _planes(mask)
     sizes = torch.empty(mask.shape[:2], dtype=torch.float32)
@@ -69,7 +76,7 @@ def flips(module: ModuleType, mask: Tensor, background_outside: bool) -> tuple[T
     filled_sizes, filled = sizes.flatten().numpy(), out.view(planes.shape).numpy()
 
     def run(part: slice) -> None:
-        module.flips(planes[part], background_outside, volume, filled_sizes[part], filled[part])
+        compiled.flips(planes[part], background_outside, volume, filled_sizes[part], filled[part])
 
     share(run, len(planes), mask.numel() // _FLIP_SHARE)
     return sizes, out

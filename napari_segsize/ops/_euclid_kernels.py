@@ -5,15 +5,13 @@ Masks come as ``(planes, depth, height, width)`` uint8; a 2-D image has depth 1.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+
+from napari_segsize.ops._jit import kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
@@ -21,25 +19,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Doubles = NDArray[np.float64]
 
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
-
-logger = logging.getLogger(__name__)
 
 _FAR = np.float32(1e30)  # a square of a distance that no image has
 _float = np.float32
 _wide = np.float64
 
 
-def _kernel(function: _Function) -> _Function:
-    """Compile at the first call, and keep the machine code where numba finds a folder to write to."""
-    try:
-        return cast("_Function", njit(nogil=True, error_model="numpy", cache=True)(function))
-    except RuntimeError:  # no folder for the cache
-        logger.info("numba finds no folder for its cache; %s is compiled in every session", function.__name__)
-        return cast("_Function", njit(nogil=True, error_model="numpy")(function))
-
-
-@_kernel
+@kernel
 def signed(mask: Bytes, squares: Floats, diagonal: float, out: Floats) -> None:
     """Write to `out` the distance to the nearest pixel of the other kind: positive inside, else negative.
 
@@ -77,7 +63,7 @@ def signed(mask: Bytes, squares: Floats, diagonal: float, out: Floats) -> None:
                             out[plane, z, y, x] = sign * far
 
 
-@_kernel
+@kernel
 def _along_rows(mask: Bytes, kind: int, side_square: np.float32, square: Floats) -> None:
     """Squared distance to the nearest pixel of `kind` in the same row, ``(depth, width, height)``."""
     depth, height, width = mask.shape
@@ -96,7 +82,7 @@ def _along_rows(mask: Bytes, kind: int, side_square: np.float32, square: Floats)
                 square[z, x, y] = _FAR if near >= width else step * step * side_square
 
 
-@_kernel
+@kernel
 def _envelope(
     line: Floats, count: int, side_square: np.float32, roots: Ints, edges: Doubles, lowest: Floats
 ) -> None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_segsize.ops._topology_kernels import _kernel, _root
+from napari_segsize.ops._jit import kernel
+from napari_segsize.ops._topology_kernels import _root
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     Words = NDArray[np.uint64]
 
 
-@_kernel
+@kernel
 def handle_pairs(values: Floats, order: Ints, shape: Shape, births: Ints, deaths: Ints) -> int:
     """Pairs of dimension 1 of the superlevel sets of a volume; returns how many were written.
 
@@ -71,7 +72,7 @@ def handle_pairs(values: Floats, order: Ints, shape: Shape, births: Ints, deaths
     )
 
 
-@_kernel
+@kernel
 def _axis_of(cell: int, rows: int, columns: int, odd: int) -> int:
     """Axis on which a cell is odd (or even, if `odd` is 0), the only one."""
     if cell // (rows * columns) % 2 == odd:
@@ -79,7 +80,7 @@ def _axis_of(cell: int, rows: int, columns: int, odd: int) -> int:
     return 1 if cell // columns % rows % 2 == odd else 2
 
 
-@_kernel
+@kernel
 def _joining(edge_cell: Ints, rows: int, columns: int, cells: int) -> Ints:
     """1 for each edge that joins two parts when it comes."""
     parent = np.arange(cells).astype(np.int32)
@@ -94,7 +95,7 @@ def _joining(edge_cell: Ints, rows: int, columns: int, cells: int) -> Ints:
     return found
 
 
-@_kernel
+@kernel
 def _closing(square_cell: Ints, rows: int, columns: int, cells: int) -> Ints:
     """1 for each square that closes a cavity: backwards, those that join two parts of the background."""
     planes = cells // (rows * columns)
@@ -118,7 +119,7 @@ def _closing(square_cell: Ints, rows: int, columns: int, cells: int) -> Ints:
     return found
 
 
-@_kernel
+@kernel
 def _reduced(
     values: Floats,
     number: Ints,
@@ -183,7 +184,7 @@ def _reduced(
     return found
 
 
-@_kernel
+@kernel
 def _empty_tree(count: int) -> tuple[Ints, Words]:
     """A set of numbers below `count` as bits; a bit of the next level says that 64 below are not all 0."""
     starts = [0]
@@ -196,7 +197,7 @@ def _empty_tree(count: int) -> tuple[Ints, Words]:
     return np.array(starts), np.zeros(total, np.uint64)
 
 
-@_kernel
+@kernel
 def _toggle(words: Words, starts: Ints, index: int) -> None:
     """Put a number into the set, or take it out."""
     for level in range(len(starts)):
@@ -209,7 +210,7 @@ def _toggle(words: Words, starts: Ints, index: int) -> None:
         index >>= 6
 
 
-@_kernel
+@kernel
 def _highest(words: Words, starts: Ints) -> int:
     """The largest number of the set; -1 if it is empty."""
     index = 0

@@ -5,12 +5,12 @@ Images come as ``(planes, pixels)``, all float32 or all float64.
 
 from __future__ import annotations
 
-import logging
 import math
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numba import njit
+
+from napari_segsize.ops._jit import kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,20 +21,13 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
-logger = logging.getLogger(__name__)
-
 _ORDER = {"reassoc", "contract", "nsz"}  # sums in any order, so that they are vectorised; NaN stays NaN
 _RUN = 1024  # pixels that are summed in their own precision; runs are summed in double precision
 _FACTORS = 96  # factors of a product, each at least 1/2: above the least float32
 
 
 def _kernel(function: _Function) -> _Function:
-    """Compile at the first call, and keep the machine code where numba finds a folder to write to."""
-    try:
-        return cast("_Function", njit(nogil=True, error_model="numpy", fastmath=_ORDER, cache=True)(function))
-    except RuntimeError:  # no folder for the cache
-        logger.info("numba finds no folder for its cache; %s is compiled in every session", function.__name__)
-        return cast("_Function", njit(nogil=True, error_model="numpy", fastmath=_ORDER)(function))
+    return kernel(function, fastmath=_ORDER)
 
 
 @_kernel

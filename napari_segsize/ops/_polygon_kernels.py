@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_segsize.ops._kernels import _kernel
+from napari_segsize.ops._jit import kernel
 from napari_segsize.ops._polygon_levels import _edge, split
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ __all__ = ["cover", "pull", "split"]
 _ROUNDING = 1e-11  # of a sum over a row: so near to 0 or 1, it is meant to be 0 or 1
 
 
-@_kernel
+@kernel
 def cover(contours: Floats, ends: Ints, edges: Ints, spans: Floats, out: Image) -> None:
     """Write the covered share of every pixel to `out` ``(polygons, H, W)``."""
     polygons, height, width = out.shape
@@ -63,7 +63,7 @@ def cover(contours: Floats, ends: Ints, edges: Ints, spans: Floats, out: Image) 
                 out[polygon, row, column] = value
 
 
-@_kernel
+@kernel
 def pull(contours: Floats, ends: Ints, edges: Ints, spans: Floats, upstream: Image, out: Floats) -> None:
     """Add the gradient with respect to the vertices' x to `out` ``(polygons, K)``."""
     polygons, height, width = upstream.shape
@@ -92,14 +92,14 @@ def pull(contours: Floats, ends: Ints, edges: Ints, spans: Floats, upstream: Ima
         begin = ends[polygon]
 
 
-@_kernel
+@kernel
 def _value(image: Image, row: int, column: int) -> float:
     height, width = image.shape
     inside = 0 <= row < height and 0 <= column < width
     return float(image[row, column]) if inside else 0.0
 
 
-@_kernel
+@kernel
 def _cut_at_pixels(
     ay: float,
     ax: float,
@@ -148,7 +148,7 @@ def _cut_at_pixels(
     return filled + 1
 
 
-@_kernel
+@kernel
 def _lines(start: float, stop: float, size: int) -> tuple[int, int, int]:
     """First and last grid line from 0 to `size` strictly between, and the step; ``1, 0, 1`` if none is."""
     low, high = min(start, stop), max(start, stop)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_segsize.ops._kernels import _kernel
+from napari_segsize.ops._jit import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TOLERANCE = 1e-12  # of the largest coordinate: nearer than that, two edges lie on each other
 
 
-@_kernel
+@kernel
 def split(contours: Floats, even_odd: bool) -> tuple[Ints, Ints, Floats]:
     """Cut edges where the mask's jump across them changes; see `SubEdges` for the three results."""
     polygons, count, _ = contours.shape
@@ -47,7 +47,7 @@ def split(contours: Floats, even_odd: bool) -> tuple[Ints, Ints, Floats]:
     return ends, edges[:filled].copy(), spans[:filled].copy()
 
 
-@_kernel
+@kernel
 def _edge(contour: Floats, edge: int) -> tuple[float, float, float, float]:
     """Where an edge begins, and how far it goes: ``ay, ax, dy, dx``."""
     after = edge + 1 if edge + 1 < len(contour) else 0
@@ -55,7 +55,7 @@ def _edge(contour: Floats, edge: int) -> tuple[float, float, float, float]:
     return ay, ax, contour[after, 0] - ay, contour[after, 1] - ax
 
 
-@_kernel
+@kernel
 def _whole(contour: Floats) -> tuple[Ints, Floats]:
     """All edges of a simple polygon: what is inside it, it winds around once, this way or the other."""
     count = len(contour)
@@ -71,7 +71,7 @@ def _whole(contour: Floats) -> tuple[Ints, Floats]:
     return edges, spans
 
 
-@_kernel
+@kernel
 def _is_simple(contour: Floats, near: float) -> bool:
     """Whether all edges keep clear of each other; in doubt not."""
     count = len(contour)
@@ -104,7 +104,7 @@ def _is_simple(contour: Floats, near: float) -> bool:
     return True
 
 
-@_kernel
+@kernel
 def _cut(contour: Floats, near: float, even_odd: bool) -> tuple[Ints, Floats]:
     """Edges of a polygon, cut where the mask's jump across them changes, level by level."""
     count = len(contour)
@@ -152,7 +152,7 @@ def _cut(contour: Floats, near: float, even_odd: bool) -> tuple[Ints, Floats]:
     return edges[:filled], spans[:filled]
 
 
-@_kernel
+@kernel
 def _levels(contour: Floats) -> Floats:
     """All y at which an edge ends or two edges cross, sorted: in between, no order along x changes."""
     count = len(contour)
@@ -182,7 +182,7 @@ def _levels(contour: Floats) -> Floats:
     return levels
 
 
-@_kernel
+@kernel
 def _activate(contour: Floats, low: float, high: float, active: Ints, number: int, listed: Flags) -> int:
     """Replace the edges between two levels by those between the next two; return how many."""
     kept = 0
@@ -204,7 +204,7 @@ def _activate(contour: Floats, low: float, high: float, active: Ints, number: in
     return kept
 
 
-@_kernel
+@kernel
 def _sort(contour: Floats, y: float, active: Ints, number: int, met: Floats, slope: Floats) -> None:
     """Sort edges by the x at which they meet the line at y; they come in the order of the line before."""
     for place in range(number):
@@ -219,7 +219,7 @@ def _sort(contour: Floats, y: float, active: Ints, number: int, met: Floats, slo
         met[back], slope[back], active[back] = x, tilt, edge
 
 
-@_kernel
+@kernel
 def _close(contour: Floats, edge: int, pending: Floats, edges: Ints, spans: Floats, filled: int) -> int:
     """Write the last part of an edge, if the mask ends there; return how many were written."""
     weight = pending[edge, 2]
@@ -236,7 +236,7 @@ def _close(contour: Floats, edge: int, pending: Floats, edges: Ints, spans: Floa
     return 1
 
 
-@_kernel
+@kernel
 def _inside(winding: int, even_odd: bool) -> float:
     outside = winding % 2 == 0 if even_odd else winding == 0
     return 0.0 if outside else 1.0

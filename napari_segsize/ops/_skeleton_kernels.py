@@ -6,36 +6,21 @@ outside the image is left out, by looking at an edge pixel twice.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from napari_segsize.ops._jit import kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
     Ints = NDArray[np.int32]
     Floats = NDArray[np.floating[Any]]
 
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
-logger = logging.getLogger(__name__)
-
-
-def _kernel(function: _Function) -> _Function:
-    """Compile at the first call, and keep the machine code where numba finds a folder to write to."""
-    try:
-        return cast("_Function", njit(nogil=True, error_model="numpy", cache=True)(function))
-    except RuntimeError:  # no folder for the cache
-        logger.info("numba finds no folder for its cache; %s is compiled in every session", function.__name__)
-        return cast("_Function", njit(nogil=True, error_model="numpy")(function))
-
-
-@_kernel
+@kernel
 def erode(image: Floats, out: Floats) -> None:
     """Write the least value in the cross around every pixel."""
     planes, depth, height, width = image.shape
@@ -56,7 +41,7 @@ def erode(image: Floats, out: Floats) -> None:
                     row[x] = min(row[x], here[x + 1])
 
 
-@_kernel
+@kernel
 def erode_backward(image: Floats, eroded: Floats, upstream: Floats, out: Floats) -> None:
     """Add every pixel's gradient to the first of its cross that has the least value, itself before others."""
     planes, depth, height, width = image.shape
@@ -83,7 +68,7 @@ def erode_backward(image: Floats, eroded: Floats, upstream: Floats, out: Floats)
                         out[plane, z + 1, y, x] += share
 
 
-@_kernel
+@kernel
 def dilate(image: Floats, out: Floats) -> None:
     """Write the largest value in the block of 3 pixels a side around every pixel."""
     planes, depth, height, width = image.shape
@@ -110,7 +95,7 @@ def dilate(image: Floats, out: Floats) -> None:
                     row[x] = max(row[x], here[x + 1])
 
 
-@_kernel
+@kernel
 def dilate_backward(image: Floats, dilated: Floats, upstream: Floats, out: Floats) -> None:
     """Add every pixel's gradient to the first of its block with the largest value, itself before others."""
     planes, depth, height, width = image.shape
@@ -133,7 +118,7 @@ def dilate_backward(image: Floats, dilated: Floats, upstream: Floats, out: Float
                                     done = True
 
 
-@_kernel
+@kernel
 def thickness(mask: Bytes, out: Ints) -> None:
     """Write each plane's largest city-block distance to the background; 0 where there is no background."""
     planes, depth, height, width = mask.shape

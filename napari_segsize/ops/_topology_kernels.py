@@ -5,15 +5,13 @@ Every array is one plane or one volume; foreground pixels touch at corners too, 
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from napari_segsize.ops._jit import kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     Bytes = NDArray[np.uint8]
@@ -21,21 +19,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating[Any]]
     Shape = tuple[int, int, int]
 
-_Function = TypeVar("_Function", bound="Callable[..., Any]")
 
-logger = logging.getLogger(__name__)
-
-
-def _kernel(function: _Function) -> _Function:
-    """Compile at the first call, and keep the machine code where numba finds a folder to write to."""
-    try:
-        return cast("_Function", njit(nogil=True, error_model="numpy", cache=True)(function))
-    except RuntimeError:  # no folder for the cache
-        logger.info("numba finds no folder for its cache; %s is compiled in every session", function.__name__)
-        return cast("_Function", njit(nogil=True, error_model="numpy")(function))
-
-
-@_kernel
+@kernel
 def _root(parent: Ints, node: int) -> int:
     while parent[node] != node:
         parent[node] = parent[parent[node]]
@@ -43,7 +28,7 @@ def _root(parent: Ints, node: int) -> int:
     return node
 
 
-@_kernel
+@kernel
 def parts(mask: Bytes, volume: bool) -> tuple[int, int]:
     """Parts of the foreground, and of the background together with all that lies outside.
 
@@ -87,7 +72,7 @@ def parts(mask: Bytes, volume: bool) -> tuple[int, int]:
     return inside, beyond
 
 
-@_kernel
+@kernel
 def part_pairs(values: Floats, order: Ints, shape: Shape, births: Ints, deaths: Ints) -> int:
     """Pairs of dimension 0 of the superlevel sets of a plane or volume; returns how many were written.
 
@@ -126,7 +111,7 @@ def part_pairs(values: Floats, order: Ints, shape: Shape, births: Ints, deaths: 
     return found
 
 
-@_kernel
+@kernel
 def hole_pairs(values: Floats, order: Ints, shape: Shape, volume: bool, births: Ints, deaths: Ints) -> int:
     """Pairs of dimension 1 of a plane, or 2 of a volume: holes or cavities; returns how many were written.
 

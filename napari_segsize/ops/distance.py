@@ -40,9 +40,9 @@ def chebyshev_distance(mask: Tensor, *, border: Border = "ignore") -> Tensor:
     .. [1] Baručić and Kybic, "Learning to segment from object sizes", ITAT, 2022, eq. 3.
     """
     check_mask(mask, border)
-    module = _compiled.usable(mask)
-    if module is not None:
-        return _compiled.distances(module, mask, border == "background")
+    compiled = _compiled.usable(mask)
+    if compiled is not None:
+        return _compiled.distances(compiled, mask, border == "background")
     with torch.no_grad():
         return _chebyshev_tensor(mask, border).float()
 

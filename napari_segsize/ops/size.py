@@ -77,9 +77,9 @@ def flip_sizes(mask: Tensor, *, border: Border = "ignore") -> Tensor:
 def size_and_flips(mask: Tensor, *, border: Border = "ignore") -> tuple[Tensor, Tensor]:
     """`object_size` ``(N, C)`` and `flip_sizes` ``(N, C, *spatial)``, for the price of the second."""
     check_mask(mask, border)
-    module = _compiled.usable(mask)
-    if module is not None:
-        return _compiled.flips(module, mask, border == "background")
+    compiled = _compiled.usable(mask)
+    if compiled is not None:
+        return _compiled.flips(compiled, mask, border == "background")
     with torch.no_grad():
         radius, flipped = _flip_radii_tensor(mask, border)
         return 2 * radius.float(), 2 * flipped.float()

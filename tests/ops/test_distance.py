@@ -26,8 +26,8 @@ def planes(mask: np.ndarray) -> torch.Tensor:
 def without_compiled_code(monkeypatch: pytest.MonkeyPatch):
     """Let the compiled kernels fail to import, as on a Python that numba does not know."""
     _compiled.kernels.cache_clear()
-    monkeypatch.setitem(sys.modules, "napari_segsize.ops._kernels", None)
-    monkeypatch.delattr("napari_segsize.ops._kernels", raising=False)
+    monkeypatch.setitem(sys.modules, "napari_segsize.ops._distance_kernels", None)
+    monkeypatch.delattr("napari_segsize.ops._distance_kernels", raising=False)
     yield
     _compiled.kernels.cache_clear()
 
@@ -150,7 +150,7 @@ def test_without_compiled_code_the_result_is_the_same(without_compiled_code, rng
 
 
 def test_an_install_that_cannot_be_written_to_compiles_without_a_cache(monkeypatch):
-    from napari_segsize.ops import _kernels
+    from napari_segsize.ops import _jit
 
     options = []
 
@@ -160,6 +160,6 @@ def test_an_install_that_cannot_be_written_to_compiles_without_a_cache(monkeypat
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(_kernels, "njit", njit)
-    assert _kernels._kernel(len) is len
+    monkeypatch.setattr(_jit, "njit", njit)
+    assert _jit.kernel(len) is len
     assert [bool(given.get("cache")) for given in options] == [True, False]
