@@ -6,7 +6,8 @@ name.
 Each has a page or inspector (what is seen), and most a desk (what the verbs do), runs or a job (what is done
 in the background), a state and layers.
 What all share: `controller` (verbs in, a frozen `state` out; the verbs are in `project_verbs`,
-`annotate_verbs` and `train_verbs`, on one `session`), `job` (the only thread), `layers`,
+`annotate_verbs` and `train_verbs`, on one `session`), `job` (the only thread), `layers` (what is done with
+napari's layers: `layer_plane`, `layer_preview`, `layer_tools`, on the `layer_parts`),
 `overlays` and `shelf` (layers of ours among those of the user), `keys`, `form` and `editors`
 (settings), `preferences`.
 """
