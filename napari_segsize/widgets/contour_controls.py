@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,13 @@ from superqt import QCollapsible
 
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.widgets.contour_drawing import OVERLAYS
+from napari_segsize.widgets.contour_phi import ROLES as MAPS
 from napari_segsize.widgets.contour_scrubber import ContourCurves, Scrubber
 from napari_segsize.widgets.contour_state import sizes_to_outline
 from napari_segsize.widgets.contour_table import ContourTable
 from napari_segsize.widgets.contour_words import FINETUNE, finetune_words
 from napari_segsize.widgets.editors import ignores_stray_wheel
+from napari_segsize.widgets.engine_choice import EngineChoice
 from napari_segsize.widgets.form import Form
 from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS
 from napari_segsize.widgets.sentence import Sentence
@@ -67,7 +70,7 @@ _SEEN = {
     "centroid": ("Centroids", "white crosses: centres of mass"),
     "level set": (
         "Level set",
-        "blue outside, red inside, black between: what the engine levelset moves",
+        "blue outside, red inside, black between: what the engine moves",
     ),
     "curvature": ("Curvature", "of the level set: blue where it bulges, red where it is dented"),
     "modulation": ("Modulation", "how much the curvature counts: where the level set is smoothed"),
@@ -92,7 +95,8 @@ class ContourControls(QWidget):
         self.note.setStyleSheet("color: #ff9f43;")
         self.told.setStyleSheet("color: #ff9f43;")
         self.table, self.scrubber, self.curves = ContourTable(), Scrubber(), ContourCurves()
-        self.settings = Form(EvolveConfig, main=("engine", "vertices", "iterations"))
+        self.engine = EngineChoice()
+        self.settings = Form(EvolveConfig, main=("vertices", "iterations"), hidden=("engine",))
         self.auto = _check("Accept by itself", "Store contours when they come, unless the engine has doubts")
         self.snap = _check(
             "Snap clicks and drags to edges (G)",
@@ -106,6 +110,8 @@ class ContourControls(QWidget):
         self.overlays = {name: _check(*_SEEN[name]) for name in OVERLAYS}
         for name in ("evolving", "truth"):
             self.overlays[name].setChecked(True)
+        for name in MAPS:  # they hide each other
+            self.overlays[name].toggled.connect(partial(self._on_map, name))
         self.vertices, self._count = QSlider(Qt.Orientation.Horizontal), QLabel()
         self._build()
 
@@ -161,6 +167,7 @@ class ContourControls(QWidget):
         tools = self._row("points", "repair")
         tools.addWidget(self._start_button())
         layout.addLayout(tools)
+        layout.addLayout(self._engine_row())
         layout.addWidget(self.hint)
         layout.addLayout(self._row("accept", "reject", "again"))
         layout.addLayout(self._row("next_object", "accept_all"))
@@ -182,6 +189,17 @@ class ContourControls(QWidget):
             self.buttons[name].setCheckable(True)
         for sentence in (self.told, self.note):
             sentence.hide()
+
+    def _engine_row(self) -> QHBoxLayout:
+        row, label = QHBoxLayout(), QLabel("Engine")
+        label.setToolTip(self.engine.toolTip())
+        row.addWidget(label)
+        row.addWidget(self.engine, 1)
+        self.engine.chosen.connect(self._on_engine)
+        return row
+
+    def _on_engine(self, name: str) -> None:
+        self.settings.set_config(replace(self.settings.config(), engine=name))
 
     def _vertex_row(self) -> QHBoxLayout:
         row, label = QHBoxLayout(), QLabel("Vertices")
@@ -218,6 +236,11 @@ class ContourControls(QWidget):
             layout.addWidget(check)
         layout.addWidget(self.settings)
         return inside
+
+    def _on_map(self, name: str, on: bool) -> None:
+        for other in MAPS:
+            if on and other != name:
+                self.overlays[other].setChecked(False)
 
     def _start_button(self) -> QPushButton:
         self.start = QPushButton("Start from")

@@ -121,6 +121,7 @@ class ContourPage(ContourControls):
         self.vertices_chosen.connect(self._on_vertices)
         self.scrubber.stepped.connect(self._on_stepped)
         self.scrubber.played.connect(self._on_played)
+        self.curves.unfolded.connect(self._on_unfolded)
         self.auto.toggled.connect(verb.set_auto_accept)
         self.settings.changed.connect(self._on_settings)
         self.snap.toggled.connect(self._on_snap)
@@ -246,6 +247,9 @@ class ContourPage(ContourControls):
     def _on_played(self, step: int) -> None:
         self._passing = {self._board.focus: step}
         self._on_frame()
+        self._draw_curves(self._board.focused, self._controller.state.annotation)
+
+    def _on_unfolded(self) -> None:
         self._draw_curves(self._board.focused, self._controller.state.annotation)
 
     def _on_settings(self) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_segsize.project.annotation import object_size_of
@@ -144,6 +145,9 @@ class Scrubber(QWidget):
 class ContourCurves(QWidget):
     """Area, size and, where there is a truth, IoU of every step; a line marks the one that is shown."""
 
+    unfolded = Signal()
+    """they are seen again, and know nothing of what happened meanwhile"""
+
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._canvas = pg.GraphicsLayoutWidget()
@@ -161,6 +165,11 @@ class ContourCurves(QWidget):
         layout.addWidget(self._canvas)
         self._steps: Any = None
         self._truth: Any = None
+
+    def showEvent(self, event: QShowEvent | None) -> None:  # noqa: N802  Qt's name
+        """Ask for what is to be drawn."""
+        super().showEvent(event)
+        self.unfolded.emit()
 
     def show_outline(self, outline: Outline | None, truth: NDArray[Any] | None, step: int) -> None:
         """Draw the curves of an object; they are measured only when it is another evolution."""

@@ -12,7 +12,22 @@ if TYPE_CHECKING:
     from napari_segsize.widgets.runs import Resume
     from napari_segsize.widgets.state import State
 
-__all__ = ["FINETUNE", "finetune_words", "headline", "stopped_finetuning", "teaches_levelset", "verdict"]
+__all__ = [
+    "ENGINES", "FINETUNE", "finetune_words", "headline", "stopped_finetuning", "teaches_levelset", "verdict",
+]  # fmt: skip
+
+ENGINES = {
+    "network": (
+        "Polygon network",
+        "Learnt; for objects in one piece. Quick, and the one to start with.",
+    ),
+    "snake": ("Classical snake", "Follows edges of the image; needs no training."),
+    "levelset": (
+        "Level set (DELSE)",
+        "Learnt; for objects with holes, deep bays or several parts. Watch shows it at work.",
+    ),
+}
+"""Name of each engine and what it is for."""
 
 _OF_POLYGONS = "Fine-tune on my contours"
 FINETUNE = {
@@ -100,4 +115,5 @@ def _left_of_the_other(state: State) -> str:
     )
     if other is None or not other.step:
         return ""
-    return f"A fine-tuning for the engine {engine} stopped at step {other.step}: choose it to resume (More)."
+    title = ENGINES[engine][0]
+    return f'A fine-tuning for the engine "{title}" stopped at step {other.step}: choose it to resume.'

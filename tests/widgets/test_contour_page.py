@@ -10,6 +10,7 @@ from contour_engine import FakeEngine
 from held_jobs import Launch
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog, QLabel
+from superqt import QCollapsible
 
 from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.events import Ended
@@ -18,10 +19,12 @@ from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets import contour_page, contour_runs, runs
 from napari_segsize.widgets.contour_drawing import Wanted
 from napari_segsize.widgets.contour_page import ContourPage
+from napari_segsize.widgets.contour_phi import ROLES as MAPS
 from napari_segsize.widgets.contour_shapes import outline_of_shape
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.keys import CONTOUR_SHORTCUTS
 from napari_segsize.widgets.layers import SegsizeLayers
+from napari_segsize.widgets.reach import reachable
 from napari_segsize.widgets.shelf import role_of
 
 LEFT = Qt.MouseButton.LeftButton
@@ -824,14 +827,14 @@ def test_the_network_of_the_chosen_engine_is_taught_and_its_own_stopped_run_goes
     page.controller.open_project(page.controller.state.folder)
     button = page.buttons["finetune"]
     assert button.text() == "Resume fine-tuning from step 2"
-    page.settings.editor("engine").setCurrentText("levelset")
+    page.engine.choose("levelset")
     assert button.text() == "Resume fine-tuning level sets from step 5"
     button.click()
     assert asked == [(LevelSetConfig, True)]
     assert "level-set network has learned" in page.verdict.text()
     assert button.text() == "Fine-tune level sets on my contours"
     assert "level-set network" in button.toolTip()
-    page.settings.editor("engine").setCurrentText("snake")
+    page.engine.choose("snake")
     assert button.text() == "Resume fine-tuning from step 2"
     assert "classical contour learns nothing" in button.toolTip()
     button.click()
@@ -840,7 +843,7 @@ def test_the_network_of_the_chosen_engine_is_taught_and_its_own_stopped_run_goes
 
 
 def test_settings_reach_the_engine(page, engine):
-    page.settings.editor("engine").setCurrentText("snake")
+    page.engine.choose("snake")
     page.settings.editor("vertices").setValue(12)
     four(page)
     assert (engine.runs[-1][1].engine, engine.runs[-1][1].vertices) == ("snake", 12)
@@ -857,3 +860,33 @@ def test_the_table_says_why_something_failed(page, engine):
     engine.fails[name] = "The image is gone."
     page.launch.held[0].finish()
     assert page.table.model().index(1, 1).data() == "failed: The image is gone."
+
+
+def test_engines_have_plain_names_above_the_hint_and_no_second_place(page):
+    titles = [page.engine.itemText(row) for row in range(page.engine.count())]
+    assert titles == ["Polygon network", "Classical snake", "Level set (DELSE)"]
+    assert page.engine.isVisible()
+    assert page.engine.mapTo(page, page.engine.rect().topLeft()).y() < page.hint.y()
+    with pytest.raises(KeyError):
+        page.settings.editor("engine")
+    page.settings.editor("vertices").setValue(20)
+    page.engine.choose("levelset")
+    assert (board(page).config.engine, board(page).config.vertices) == ("levelset", 20)
+
+
+def test_of_the_maps_over_an_object_one_is_shown(page):
+    for name in ("level set", "curvature", "modulation"):
+        page.overlays[name].setChecked(True)
+        assert [each for each in MAPS if page.overlays[each].isChecked()] == [name]
+    assert page.overlays["evolving"].isChecked()
+
+
+def test_curves_are_there_as_soon_as_they_are_unfolded(page):
+    reachable(page)  # as the dock widget does it: what is folded away is not visible
+    four(page)
+    folded = page.curves.parent()
+    while not isinstance(folded, QCollapsible):
+        folded = folded.parent()
+    assert not page.curves.isVisible()
+    folded.expand(animate=False)
+    assert len(page.curves._lines["area"].getData()[0]) == len(board(page).focused.steps)

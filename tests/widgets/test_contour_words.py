@@ -53,8 +53,10 @@ def test_what_was_stopped_before_its_first_step_is_begun_anew():
 
 def test_a_stopped_fine_tuning_of_the_other_network_is_mentioned():
     levelset, polygon = (Resume(stage=stage, step=4, steps=9) for stage in ("levelset", "contour"))
-    assert "engine levelset stopped at step 4" in verdict(of("snake", resumable_levelsets=levelset))
-    assert "engine network stopped at step 4" in verdict(of("levelset", resumable_contours=polygon))
+    assert 'engine "Level set (DELSE)" stopped at step 4' in verdict(
+        of("snake", resumable_levelsets=levelset)
+    )
+    assert 'engine "Polygon network" stopped at step 4' in verdict(of("levelset", resumable_contours=polygon))
     assert verdict(of("levelset", resumable_levelsets=levelset)) == ""
     assert verdict(of("network", resumable_levelsets=levelset, job="running", stage="edges")) == ""
 
