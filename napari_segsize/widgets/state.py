@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from napari_segsize.engine.events import (
     Comparison,
@@ -28,7 +28,7 @@ from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.runs import Resume
 from napari_segsize.widgets.tally import ImageCounts
 
-__all__ = ["EngineStatus", "ImageCounts", "JobStatus", "Resume", "State", "after"]
+__all__ = ["EngineStatus", "ImageCounts", "JobStatus", "Resume", "State", "after", "cleared", "slot"]
 
 PointT = TypeVar("PointT")
 JobStatus = Literal["idle", "running", "stopping"]
@@ -120,6 +120,25 @@ class State:
         return next((image for image in self.images if image.id == self.plane.image), None)
 
 
+def slot(stage: str) -> str:
+    """Name the field of `State` that says whether a training can go on."""
+    if stage in PIXELS:
+        return "resumable"
+    slots = {"edges": "resumable_edges", "levelset": "resumable_levelsets"}
+    return slots.get(stage, "resumable_contours")
+
+
+def cleared(stage: str, *, keep_history: bool) -> dict[str, Any]:
+    """Return the fields of `State` that change when a job begins."""
+    fresh: dict[str, Any] = {
+        "job": "running", "stage": stage, "step": 0, "steps": 0, "seconds_left": None, "checking": "",
+        "ended": None, "error": "", "offer_cpu": False, "message": f"{STAGES.get(stage, stage)}…",
+    }  # fmt: skip
+    if stage in TRAINING and not keep_history:
+        fresh |= {"losses": (), "metrics": (), "comparison": None, "saved_step": None, slot(stage): None}
+    return fresh
+
+
 def after(state: State, event: Event) -> State:
     """Return the state once `event` has happened."""
     if isinstance(event, Loading):
@@ -160,7 +179,8 @@ def after(state: State, event: Event) -> State:
 
 def _started(event: Started) -> str:
     stage = STAGES.get(event.stage, event.stage)
-    counted = [f"{n} {word}" for n, word in ((event.masks, "masks"), (event.sizes, "sizes")) if n]
+    words = ((event.masks, "mask"), (event.sizes, "size"))
+    counted = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in words if n]
     on = f" on {event.device}" if event.device else ""
     return f"{stage}{on}" + (f": {', '.join(counted)}" if counted else "")
 
