@@ -19,6 +19,7 @@ from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.inspect_page import InspectPage
 from napari_segsize.widgets.job import launch, launch_quietly
 from napari_segsize.widgets.layers import SegsizeLayers
+from napari_segsize.widgets.loading import take_back
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.project_page import ProjectPage
 from napari_segsize.widgets.reach import reachable
@@ -190,6 +191,7 @@ class _Farewell:
         finally:
             self._controller.dispose()
             self._activity.close()
+            take_back()
 
 
 def _show_crash(error: BaseException) -> None:

@@ -22,7 +22,7 @@ from napari_segsize.project.annotation import ModelRecord, PlaneRef, Split
 from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
 from napari_segsize.project.sizes import object_size_of
-from napari_segsize.widgets.loading import ONE_AT_A_TIME, sort_out
+from napari_segsize.widgets.loading import ONE_AT_A_TIME, set_aside, sort_out
 from napari_segsize.widgets.tally import ImageCounts, counted
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ def warming(threads: int = 0) -> Generator[Ready, None, None]:
 
     device.leave_one_core(threads)
     sort_out()
+    set_aside()
     yield Ready(device=device.describe())
 
 

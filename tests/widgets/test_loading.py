@@ -52,3 +52,12 @@ def test_what_the_imports_brought_is_gone_through_before_anybody_clicks(job, mon
     list(job())
 
     assert looks == [job]
+
+
+def test_napari_need_not_search_the_imports_whenever_a_layer_goes():
+    list(runs.warming())
+    assert loading.gc.get_freeze_count() > 10_000
+
+    loading.take_back()
+
+    assert loading.gc.get_freeze_count() == 0
