@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_segsize.engine.events import Ended, Event
+from napari_segsize.engine.events import Ended, Event, Loading, Started
 from napari_segsize.errors import SegsizeError
 from napari_segsize.widgets import runs
-from napari_segsize.widgets.state import PIXELS, STAGES, TRAINING, after
+from napari_segsize.widgets.state import STAGES, TRAINING, after, cleared, slot
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.controller import Controller
@@ -39,6 +39,8 @@ class _Run:
     handle: RunningJob | None = None
     stopping: bool = False
     detached: bool = False
+    reading: bool = True  # it has done nothing yet that is to be kept, so Stop need not wait for it
+    waiting: Generator[Event, None, None] | None = None  # not launched yet
 
     def stop(self) -> None:
         self.stopping = True
@@ -52,6 +54,7 @@ class Desk:
     def __init__(self, launch: Launch, controller: Controller) -> None:
         self._launch, self._controller = launch, controller
         self._run: _Run | None = None
+        self._leaving: _Run | None = None  # stopped while it read: it ends with the block it is in
         self._warming: RunningJob | None = None
         self._looking: RunningJob | None = None
         self._surveying: Path | None = None
@@ -73,24 +76,52 @@ class Desk:
             stopping = self._run.stopping
             wait = "is still stopping: try again in a moment" if stopping else "is running: press Stop first"
             raise SegsizeError(f"{name} {wait}.")
-        run = self._run = _Run(stage)
-        self._controller.update(**_cleared(stage, keep_history=keep_history))
+        run = self._run = _Run(stage, waiting=events)
+        self._controller.update(**cleared(stage, keep_history=keep_history))
+        if self._leaving is not None:
+            self._controller.update(checking="waiting for the reading that was stopped to end")
+        elif not run.stopping:
+            self._start(run)
+
+    def _start(self, run: _Run) -> None:
+        events, run.waiting = run.waiting, None
+        assert events is not None
         run.handle = self._launch(events, partial(self._on_event, run), partial(self._on_end, run))
         if run.stopping:  # told to while it was being launched
             run.handle.stop()
 
     def stop(self) -> None:
-        """Ask the running job to end."""
-        if self._run is not None and not self._run.stopping:
-            self._run.stop()
+        """Ask the running job to end. One that is still reading is let go of at once."""
+        run = self._run
+        if run is None or run.stopping:
+            return
+        run.stop()
+        if run.reading:
+            self._let_go(run)
+            self._controller.update(job="idle", seconds_left=None, checking="", message="Stopped.")
+        else:
             self._controller.update(job="stopping", message="Stopping after this step; it is kept.")
+
+    def _let_go(self, run: _Run) -> None:
+        """Leave a job to itself: a large file is decoded for seconds without a look whether to stop."""
+        self._run = None
+        if run.waiting is None:
+            self._leaving = run
+        else:
+            run.waiting.close()
 
     def detach(self) -> None:
         """Stop the running job and listen to it no longer: its project is being left."""
         self._looking = self._surveying = None
-        if self._run is not None:
-            self._run.detached = True
-            self._run.stop()
+        run = self._run
+        if run is None:
+            return
+        run.detached = True
+        run.stop()
+        if run.waiting is not None:
+            self._let_go(run)
+            self._controller.update(job="idle")
+        else:
             self._controller.update(job="stopping")
 
     def dispose(self) -> None:
@@ -103,6 +134,8 @@ class Desk:
         if run is not self._run or run.detached:
             return
         controller = self._controller
+        if run.stage in TRAINING:
+            run.reading = isinstance(event, Loading) or (run.reading and not isinstance(event, Started))
         state = after(controller.state, event)
         controller.state = state
         controller.state_changed.emit(state)
@@ -110,6 +143,8 @@ class Desk:
             controller.reload(message=state.message)
 
     def _on_end(self, run: _Run, error: BaseException | None) -> None:
+        if run is self._leaving:
+            self._on_gone()
         if run is not self._run:
             return
         self._run = None
@@ -128,9 +163,18 @@ class Desk:
         if run.stage in TRAINING and controller.state.folder is not None:
             self.look(controller.state.folder)
 
+    def _on_gone(self) -> None:
+        """The job that was let go of has ended: what waited for it can begin."""
+        self._leaving, next_one, folder = None, self._run, self._controller.state.folder
+        if next_one is not None and next_one.waiting is not None:
+            self._controller.update(checking="")
+            self._start(next_one)
+        elif next_one is None and folder is not None:  # until now there was nothing to say about Resume
+            self.look(folder)
+
     def _ended(self, run: _Run) -> dict[str, Any]:
         state = self._controller.state
-        nothing_left: dict[str, Any] = {_slot(run.stage): None} if run.stage in TRAINING else {}
+        nothing_left: dict[str, Any] = {slot(run.stage): None} if run.stage in TRAINING else {}
         if run.stage == "relink":  # what could not be shown may be there now
             nothing_left = {"redraw": state.redraw + 1}
         if not run.stopping:
@@ -140,7 +184,7 @@ class Desk:
         if state.stage in TRAINING and state.step:
             left = runs.Resume(stage=state.stage, step=state.step, steps=state.steps)
             return {
-                _slot(state.stage): left,
+                slot(state.stage): left,
                 "message": f"Stopped after step {state.step} of {state.steps}, which is kept: Resume goes on "
                 "from there. The previous model is untouched.",
             }
@@ -243,21 +287,3 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _ignore(_error: BaseException | None) -> None:
     """A look that failed changes nothing: the job itself will say why."""
-
-
-def _slot(stage: str) -> str:
-    """Name the field of `State` that says whether a training can go on."""
-    if stage in PIXELS:
-        return "resumable"
-    slots = {"edges": "resumable_edges", "levelset": "resumable_levelsets"}
-    return slots.get(stage, "resumable_contours")
-
-
-def _cleared(stage: str, *, keep_history: bool) -> dict[str, Any]:
-    fresh: dict[str, Any] = {
-        "job": "running", "stage": stage, "step": 0, "steps": 0, "seconds_left": None, "checking": "",
-        "ended": None, "error": "", "offer_cpu": False, "message": f"{STAGES.get(stage, stage)}…",
-    }  # fmt: skip
-    if stage in TRAINING and not keep_history:
-        fresh |= {"losses": (), "metrics": (), "comparison": None, "saved_step": None, _slot(stage): None}
-    return fresh

@@ -489,9 +489,79 @@ def test_stop_during_launch(loop, controller, monkeypatch):
     loop.hold = True
     unsubscribe = controller.state_changed.connect(lambda state: state.job == "running" and controller.stop())
     controller.train()
-    assert loop.held[-1].stopped
     controller.state_changed.disconnect(unsubscribe)
-    loop.held[-1].finish()
+    assert not loop.held  # it was never launched
+    assert controller.state.job == "idle"
+
+
+def loading_for_long(told):
+    def training(folder, *_args, **_options):
+        try:
+            yield Loading(stage="pretrain", done=0, total=2)
+            yield Started(stage="pretrain", device="CPU", steps=10)
+            yield step(1)
+        finally:
+            told.append("closed")
+
+    return training
+
+
+def test_stop_does_not_wait_for_a_file_that_is_being_read(controller, loop, monkeypatch):
+    told = []
+    monkeypatch.setattr(runs, "training", loading_for_long(told))
+    loop.hold = True
+    controller.train()
+    first = loop.held.pop()
+    first.step()  # and now it decodes a volume, and hears nothing
+    controller.stop()
+    assert first.stopped
+    assert (controller.state.job, controller.state.message) == ("idle", "Stopped.")
+    controller.train()  # the next one waits its turn
+    assert controller.state.job == "running"
+    assert "waiting for the reading" in controller.state.checking
+    assert not loop.held
+    first.step()  # what comes late is not listened to
+    assert controller.state.steps == 0
+    first.finish()
+    assert told == ["closed"]
+    (second,) = loop.held
+    second.step(3)
+    assert (controller.state.step, controller.state.checking) == (1, "")
+    controller.stop()  # this one has a step to keep
+    assert controller.state.job == "stopping"
+    second.finish()
+    assert controller.state.job == "idle"
+
+
+@pytest.mark.parametrize("how", ["stop", "project left"])
+def test_what_waits_for_a_reading_to_end_can_be_stopped_too(controller, loop, monkeypatch, how):
+    monkeypatch.setattr(runs, "training", loading_for_long([]))
+    loop.hold = True
+    controller.train()
+    first = loop.held.pop()
+    first.step()
+    controller.stop()
+    controller.train()
+    if how == "stop":
+        controller.stop()
+    else:
+        controller.close_project()
+    assert controller.state.job == "idle"
+    first.finish()
+    assert not loop.held
+    assert controller.state.job == "idle"
+
+
+def test_a_reading_that_was_stopped_and_fails_says_nothing(controller, loop, monkeypatch):
+    monkeypatch.setattr(runs, "training", fake_training())
+    loop.hold = True
+    controller.train()
+    first = loop.held.pop()
+    controller.stop()
+    first.on_end(RuntimeError("late"))
+    assert (controller.state.job, controller.state.error) == ("idle", "")
+    controller.train()
+    assert loop.held
 
 
 def test_two_long_jobs_exclude_each_other(controller, loop, monkeypatch):
@@ -504,6 +574,7 @@ def test_two_long_jobs_exclude_each_other(controller, loop, monkeypatch):
     controller.add_files(["x.png"])
     assert "press Stop first" in controller.state.error
     assert len(loop.held) == 1
+    loop.held[0].step(2)
     controller.stop()
     controller.train()
     assert "still stopping" in controller.state.error
