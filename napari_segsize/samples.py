@@ -23,6 +23,7 @@ __all__ = [
     "ShapeSample",
     "hippocampus",
     "hippocampus_layers",
+    "outline_sample",
     "sample_masks",
     "shape_layers",
     "synthetic_shapes",
@@ -166,7 +167,7 @@ def shape_layers() -> list[LayerTuple]:
     ]
 
 
-def write_sample_project(folder: Path | str) -> Project:
+def write_sample_project(folder: Path | str, name: str = "") -> Project:
     """Make a project of the bundled slices in `folder`: one multi-page TIFF per volume, no annotations yet.
 
     The group of an image is its subject and its split is the sample's, so nobody is in two parts. The caller
@@ -175,7 +176,7 @@ def write_sample_project(folder: Path | str) -> Project:
     from napari_segsize.project import Project
 
     sample = hippocampus()
-    project = Project.create(folder, name="Hippocampus sample")
+    project = Project.create(folder, name=name or "Hippocampus sample")
     for volume in dict.fromkeys(sample.volume.tolist()):
         rows = sample.volume == volume
         project.add_array(
@@ -188,6 +189,25 @@ def write_sample_project(folder: Path | str) -> Project:
             split=_SPLITS[_SPLITS.index(sample.split[rows][0])],
         )
     return project
+
+
+def outline_sample(project: Project) -> int:
+    """Give a sample project its first masks: the middle slice of each training volume, and all held out.
+
+    Returns
+    -------
+    int
+        How many slices have a mask now; the others are left to the annotator.
+    """
+    truth, planes = sample_masks(project), {image.id: image.planes for image in project.images()}
+    training = set(project.planes("train"))
+    chosen = [
+        plane for plane in truth if plane not in training or plane.slice == planes[plane.image] // 2
+    ]  # fmt: skip
+    with project.step("Outlined some slices of the sample"):
+        for plane in chosen:
+            project.put_mask(plane, truth[plane].astype(np.int32))
+    return len(chosen)
 
 
 def sample_masks(project: Project) -> Mapping[PlaneRef, NDArray[np.bool_]]:

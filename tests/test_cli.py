@@ -269,6 +269,19 @@ def test_from_nothing_to_a_split_project(segsize, tmp_path):
     assert parts == {"train": 2, "validation": 2, "test": 2, "all": 6}
 
 
+def test_a_project_to_try_is_dealt_out_and_has_something_to_check_with(segsize, tmp_path):
+    made = segsize("new", tmp_path / "p", "--sample", "--json")
+    assert made.exit_code == 0
+    with Project.open(tmp_path / "p") as project:
+        parts = project.counts().by_split
+        assert lines(made.stdout)[0]["masks"] == sum(part.masks for part in parts.values())
+        held = [parts["validation"], parts["test"]]
+        assert all(part.masks == part.planes > 0 for part in held)
+        volumes = [image for image in project.images() if image.split == "train"]
+        assert parts["train"].masks == len(volumes) < parts["train"].planes
+    assert "dealt out" in segsize("new", "--help").stdout.replace("\n", " ")
+
+
 def test_a_split_by_image_says_that_it_flatters(segsize, tmp_path):
     import tifffile
 

@@ -30,13 +30,30 @@ def new(
     out: "Output",
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="where the project goes")],
     name: Annotated[str, typer.Option(help="for people; default: the folder's name")] = "",
+    sample: Annotated[
+        bool, typer.Option("--sample", help="321 MRI slices of 26 people to try, dealt out, some with masks")
+    ] = False,
 ) -> None:
-    """Make an empty project."""
+    """Make an empty project, or one to try."""
     from ..project import Project
 
+    if sample:
+        _new_sample(out, folder, name)
+        return
     with Project.create(folder, name=name) as project:
         values = {"name": project.name, "file": project.file}
         out.result("new", values, f"{project.file}: a new, empty project. Next: segsize add {folder} IMAGES")
+
+
+def _new_sample(out: "Output", folder: Path, name: str) -> None:
+    from ..samples import outline_sample, write_sample_project
+
+    with write_sample_project(folder, name=name) as project:
+        masks = outline_sample(project)
+        values = {"name": project.name, "file": project.file, "masks": masks}
+        images = len(project.images())
+        said = f"{project.file}: {images} stacks of MRI slices to try, {masks} slices with a mask. "
+        out.result("new", values, f"{said}Next: segsize run {folder}")
 
 
 @command()

@@ -11,7 +11,7 @@ from napari_segsize.widgets.session import Session
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_segsize.project.annotation import Split
+    from napari_segsize.project.annotation import ImageRecord, Split
 
 __all__ = ["ProjectVerbs"]
 
@@ -92,8 +92,9 @@ class ProjectVerbs(Session):
     ) -> bool:
         """Deal the images (or their groups, never torn apart) out at random."""
         with self.reporting():
-            self.opened().assign_splits(validation=validation, test=test, by=by, seed=seed)
-            self.reload(message=f"Dealt the images out by {by}.")
+            project = self.opened()
+            project.assign_splits(validation=validation, test=test, by=by, seed=seed)
+            self.reload(message=_dealt(project.images(), by))
             return True
         return False
 
@@ -126,3 +127,15 @@ class ProjectVerbs(Session):
     ) -> None:
         with self.reporting():
             self._desk.begin("add", runs.adding(self.opened().folder, sources, group=group, split=split))
+
+
+def _dealt(images: Sequence[ImageRecord], by: str) -> str:
+    """Say how many images went where; one alone cannot be divided."""
+    held = [image for image in images if image.split != "train"]
+    if held or not images:
+        return f"Dealt out by {by}: {len(images) - len(held)} to learn from, {len(held)} held out."
+    units = len({image.group if by == "group" else image.id for image in images})
+    if units > 1:
+        return f"Dealt out by {by}: all {len(images)} to learn from, none held out."
+    what = "all images are of one group" if by == "group" and len(images) > 1 else "there is one image only"
+    return f"Nothing is held out: {what}, and it cannot be divided. Add another one."

@@ -333,6 +333,15 @@ def test_splits_move_whole_groups(controller):
     assert [image.split for image in controller.state.images[:2]] == ["test", "test"]
     controller.assign_splits(validation=0.5)
     assert {image.split for image in controller.state.images} == {"train", "validation"}
+    assert controller.state.message.startswith("Dealt out by group: ")
+    held = sum(image.split != "train" for image in controller.state.images)
+    assert controller.state.message.endswith(f"{held} held out.")
+
+
+def test_one_image_cannot_be_dealt_out(controller):
+    controller.remove_images([image.id for image in controller.state.images[1:]])
+    controller.assign_splits(validation=0.5)
+    assert controller.state.message.startswith("Nothing is held out: there is one image only")
 
 
 def test_adding_goes_on_after_a_bad_file(controller, tmp_path):
