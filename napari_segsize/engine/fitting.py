@@ -107,7 +107,7 @@ def _memory(patch: int, shape: list[int], crops: int, fit: Fit, channels: int) -
     """What a step takes, and what was changed so that it does."""
     unet = memory_estimate("small", [min(fit.side, side) for side in shape], -(-crops // fit.parts), channels)
     text = f"A training step takes about {gib(fit.bytes)} of memory; {gib(fit.free)} are free"
-    text += f" (U-Net, model small: {gib(unet)})."
+    text += f" (the small U-Net takes {gib(unet)})."
     widest = max(min(patch, side) for side in shape)
     if fit.side < widest:
         why = "With this network," if fit.side == CROPS[0] else "So that it fits,"
