@@ -36,6 +36,8 @@ __all__ = ["RecipeTable"]
 _RED = "color: #e05050;"
 _OWN = "your own"
 _MIXED = "A mixture of your own."
+_NONE = "none until what is typed is mended"
+_LET_GO = "What was typed could not be read and is gone: the loss above is the one that is trained with."
 _EPOCH = "An epoch is one pass over the masks, at least 10 steps."
 
 
@@ -60,6 +62,7 @@ class RecipeTable(QWidget):
             Sentence("recipe-problem"),
         )
         self._problem.setStyleSheet(_RED)
+        self._let_go = Sentence("recipe-let-go", _LET_GO)
         self._epoch = Sentence("recipe-epoch", _EPOCH)
         self._grid = QGridLayout()
         self._add = QPushButton("Add a term")
@@ -91,6 +94,7 @@ class RecipeTable(QWidget):
     def set_recipe(self, text: str) -> None:
         """Show a recipe."""
         self._text, self._settled, self._fault = text, text, ""
+        self._let_go.hide()
         self._show()
         if self.is_open:
             self._fill_rows()
@@ -120,14 +124,16 @@ class RecipeTable(QWidget):
         if not self._preset.count():
             self._fill_presets()
         self._inside.show()
+        self._let_go.hide()
         self.button.setText("Done")
         self._fill_rows()
         self._show()
 
     def fold(self) -> None:
-        """Leave the line alone; what cannot be read is let go, as it would not be used."""
+        """Leave the line alone; what cannot be read is let go, as it would not be used, and that is said."""
         if self._fault:
             self.set_recipe(self._settled)
+            self._let_go.show()
         self._inside.hide()
         self.button.setText("Change…")
 
@@ -172,9 +178,10 @@ class RecipeTable(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(top)
+        layout.addWidget(self._let_go)
         layout.addWidget(self._inside)
-        self._inside.hide()
-        self._problem.hide()
+        for widget in (self._let_go, self._inside, self._problem):
+            widget.hide()
 
     def _fill_presets(self) -> None:
         from napari_segsize.losses.recipe import PRESETS
@@ -213,11 +220,12 @@ class RecipeTable(QWidget):
 
     def _show(self) -> None:
         """Show text, preset and problem; the rows stay as they are."""
-        self.line.say(self._text)
+        self.line.say(_NONE if self._fault else self._text)
         if self._edit.text() != self._text and not self._fault:
             self._edit.setText(self._text)
             self._edit.setCursorPosition(0)  # a long one is read from its beginning
-        self._problem.setText(self._fault)
+        way_out = f"Until it is mended nothing is trained; Done brings back: {self._settled}"
+        self._problem.setText(f"{self._fault.rstrip('.')}. {way_out}" if self._fault else "")
         self._problem.setVisible(bool(self._fault))
         if not self.is_open:
             return
@@ -233,10 +241,7 @@ class RecipeTable(QWidget):
     # --- what the user does
 
     def _on_button_clicked(self) -> None:
-        if not self.is_open:
-            self.open()
-            return
-        self.fold()
+        (self.fold if self.is_open else self.open)()
 
     def _on_preset_chosen(self, name: str) -> None:
         from napari_segsize.losses.recipe import PRESETS

@@ -174,6 +174,26 @@ def test_a_fault_is_said_and_not_trained_on(opened, qtbot):
     assert opened._problem.isHidden()
 
 
+def test_what_is_trained_is_said_while_the_text_is_something_else(opened, qtbot):
+    typed(qtbot, opened._edit, "ce + 0.5*dice")
+    opened._edit.selectAll()
+    qtbot.keyClicks(opened._edit, "ce + dcie")  # its first two letters were a recipe for a moment
+    assert opened.line.toolTip() == "<p>none until what is typed is mended</p>"
+    problem = opened._problem.text()
+    assert problem.endswith("nothing is trained; Done brings back: cross-entropy + 0.5*dice")
+    with pytest.raises(ValueError, match="dcie"):
+        opened.recipe()
+    qtbot.mouseClick(opened.button, LEFT)
+    assert opened.recipe() == "cross-entropy + 0.5*dice"
+    assert opened.line.toolTip() == "<p>cross-entropy + 0.5*dice</p>"
+    assert opened._let_go.isVisible()
+    assert "is gone" in opened._let_go.text()
+    qtbot.mouseClick(opened.button, LEFT)
+    assert opened._let_go.isHidden()
+    qtbot.mouseClick(opened.button, LEFT)
+    assert opened._let_go.isHidden(), "nothing was let go this time"
+
+
 def test_terms_that_cannot_be_fed_are_grey_and_say_why(opened):
     found = actions(opened)
     assert found["Boundary"].isEnabled()
