@@ -180,8 +180,8 @@ class RecipeTable(QWidget):
         layout.addLayout(top)
         layout.addWidget(self._let_go)
         layout.addWidget(self._inside)
-        for widget in (self._let_go, self._inside, self._problem):
-            widget.hide()
+        for each in (self._let_go, self._inside, self._problem):
+            each.hide()
 
     def _fill_presets(self) -> None:
         from napari_segsize.losses.recipe import PRESETS
@@ -224,8 +224,9 @@ class RecipeTable(QWidget):
         if self._edit.text() != self._text and not self._fault:
             self._edit.setText(self._text)
             self._edit.setCursorPosition(0)  # a long one is read from its beginning
+        stop = "" if self._fault.endswith((".", "?")) else "."
         way_out = f"Until it is mended nothing is trained; Done brings back: {self._settled}"
-        self._problem.setText(f"{self._fault.rstrip('.')}. {way_out}" if self._fault else "")
+        self._problem.setText(f"{self._fault}{stop} {way_out}" if self._fault else "")
         self._problem.setVisible(bool(self._fault))
         if not self.is_open:
             return

@@ -180,6 +180,7 @@ def test_what_is_trained_is_said_while_the_text_is_something_else(opened, qtbot)
     qtbot.keyClicks(opened._edit, "ce + dcie")  # its first two letters were a recipe for a moment
     assert opened.line.toolTip() == "<p>none until what is typed is mended</p>"
     problem = opened._problem.text()
+    assert "did you mean dice? Until it is mended" in problem
     assert problem.endswith("nothing is trained; Done brings back: cross-entropy + 0.5*dice")
     with pytest.raises(ValueError, match="dcie"):
         opened.recipe()
