@@ -57,12 +57,10 @@ def as_logits(given: Tensor, kind: Kind, notices: list[str]) -> Tensor:
 
 def wanted_of(info: LossInfo, target: ArrayLike | None, logits: Tensor) -> list[Tensor]:
     """The target as the function wants it, a batch of one."""
-    if not info.needs:
+    said = _said(info, target)
+    if said is None:
         return []
-    need = info.needs[0]
-    if target is None:
-        raise ValueError(f"target: this loss needs the {need}, got nothing.")
-    given = numbers_of("target", target)
+    need, given = said
     spatial = tuple(logits.shape[2:])
     if need == "mask":
         if tuple(given.shape) != spatial:
@@ -75,6 +73,16 @@ def wanted_of(info: LossInfo, target: ArrayLike | None, logits: Tensor) -> list[
         return [image[None] if image.ndim == len(spatial) + 1 else image[None, None]]
     check_said(need, given, len(spatial))
     return [given.double().reshape(1, 1, *given.shape)]
+
+
+def _said(info: LossInfo, target: ArrayLike | None) -> tuple[str, Tensor] | None:
+    """What the loss learns from, and the numbers given for it; None if it learns from nothing."""
+    if not info.needs:
+        return None
+    need = info.needs[0]
+    if target is None:
+        raise ValueError(f"target: this loss needs the {need}, got nothing.")
+    return need, numbers_of("target", target)
 
 
 def check_said(need: str, given: Tensor, dims: int) -> None:
@@ -107,12 +115,10 @@ def vectors_of(info: LossInfo, given: Tensor) -> Tensor:
 
 def wanted_of_vectors(info: LossInfo, target: ArrayLike | None) -> list[Tensor]:
     """The target of a contour or a field as the function wants it, a batch of one."""
-    if not info.needs:
+    said = _said(info, target)
+    if said is None:
         return []
-    need = info.needs[0]
-    if target is None:
-        raise ValueError(f"target: this loss needs the {need}, got nothing.")
-    given = numbers_of("target", target)
+    need, given = said
     if need == "mask":
         return [_mask(given)]
     if need in ("size", "points"):
