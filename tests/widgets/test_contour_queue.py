@@ -15,6 +15,7 @@ from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets import contour_page, contour_runs, recent, runs
 from napari_segsize.widgets.contour_queue import Inbox
 from napari_segsize.widgets.main import TITLES, SegsizeWidget
+from napari_segsize.widgets.network_choice import NetworkChoice
 
 
 class SlowEngine(FakeEngine):
@@ -47,6 +48,8 @@ def engine(monkeypatch, tmp_path):
     monkeypatch.setattr(contour_page, "launch_quietly", lambda events, _, on_end: on_end(events.close()))
     monkeypatch.setattr(runs, "warming", lambda threads: iter_of(runs.Ready(device="CPU, 1 thread")))
     monkeypatch.setattr(runs, "looking", lambda folder: iter_of(runs.Ready(device="CPU, 1 thread")))
+    # the engine is only said to be there: asked for the memory it needs, it would be imported by the window
+    monkeypatch.setattr(NetworkChoice, "_estimate", lambda *_: None)
     monkeypatch.setattr(recent, "_file", lambda: tmp_path / "config" / "recent.json")
     return engine
 

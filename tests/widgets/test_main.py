@@ -29,6 +29,7 @@ from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef
 from napari_segsize.widgets import recent, runs
 from napari_segsize.widgets.main import TITLES, SegsizeWidget
+from napari_segsize.widgets.network_choice import NetworkChoice
 
 LEFT = Qt.MouseButton.LeftButton
 TRAIN = TITLES.index("Train")
@@ -84,6 +85,8 @@ def no_torch(monkeypatch, tmp_path):
     """The widget is tested here, not the engine: nothing heavy is imported."""
     monkeypatch.setattr(runs, "warming", lambda threads: iter_of(runs.Ready(device="CPU, 1 thread")))
     monkeypatch.setattr(runs, "looking", lambda folder: iter_of(runs.Ready(device="CPU, 1 thread")))
+    # the engine is only said to be there: asked for the memory it needs, it would be imported by the window
+    monkeypatch.setattr(NetworkChoice, "_estimate", lambda *_: None)
     monkeypatch.setattr(recent, "_file", lambda: tmp_path / "config" / "recent.json")
 
 
