@@ -15,9 +15,9 @@ level set (`levelset_field`, `levelset_outlines`; `levelset_runs`, `levelset_obj
 outline (`outline_search` by `outline_evidence`, or `geodesic`), `refine` those of a plane; `edge_stages`,
 `edge_items`, `edge_alignment`, `edge_batch`, `edge_runs` and `edge_config` train the network that finds thin
 edges.
-`microscope` explains one plane; `loss_look` shows one loss of it, with `loss_prediction` for contours, level
-sets, fields and edges, and `loss_catalogue` names them all; `report`, `chart` and `figure` make the page of
-results.
+`microscope` explains one plane (`object_view`, `size_gradient`); `loss_look` shows one loss of it, with
+`loss_prediction` for contours, level sets, fields and edges, and `loss_catalogue` names them all; `report`,
+`chart` and `figure` make the page of results.
 
 A setting is an `option`; those of every training are in `training_config`, those of networks that segment
 pixels in `config`.
