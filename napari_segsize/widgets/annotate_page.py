@@ -255,6 +255,10 @@ class AnnotatePage(QWidget):
             self._layers.take_mask(layer, project)
         except SegsizeError as error:
             self._controller.fail(str(error))
+            return
+        slices = sum(bool(plane.any()) for plane in layer.data) if layer.ndim > 2 else 1
+        if slices > 1:
+            self._controller.update(message=f"Saved: masks on {slices} slices.")
 
     def _on_labels(self) -> None:
         chosen = self.source.currentData()

@@ -7,25 +7,14 @@ import pytest
 
 pytest.importorskip("napari")
 from qtpy.QtCore import Qt
+from shown_page import shown
 
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.widgets.annotate_page import AnnotatePage
 from napari_segsize.widgets.clash import clashes
-from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.keys import SHORTCUTS
-from napari_segsize.widgets.layers import SegsizeLayers
 
 LEFT, ENTER = Qt.MouseButton.LeftButton, Qt.Key.Key_Return
-
-
-class Idle:
-    def stop(self):
-        pass
-
-
-def idle(events, on_event, on_end):
-    events.close()
-    return Idle()
 
 
 @pytest.fixture
@@ -34,27 +23,8 @@ def page(make_napari_viewer, qtbot, tmp_path, rng):
         for name in ("a", "b", "c"):
             project.add_array(name, rng.integers(0, 255, (40, 50), dtype=np.uint8))
         project.add_array("d", np.zeros((30, 30), np.uint8), spacing=(1, 0.5, 0.5), unit="mm")
-    controller, layers = Controller(idle), SegsizeLayers(make_napari_viewer())
-    page = AnnotatePage(controller, layers)
-    qtbot.addWidget(page)
-    page.controller, page.layers = controller, layers
-
-    drawn = []
-
-    def draw(_state):  # as the dock widget does it
-        state = controller.state
-        if controller.project is not None and drawn[-1:] != [(state.plane, state.redraw)]:
-            drawn.append((state.plane, state.redraw))
-            layers.show_plane(controller.project, state.plane)
-        page.render(controller.state)
-
-    controller.state_changed.connect(draw)
-    controller.open_project(tmp_path / "p")
-    page.show()
-    yield page
-    controller.state_changed.disconnect()
-    controller.dispose()
-    layers.close()
+    with shown(AnnotatePage, make_napari_viewer(), qtbot, tmp_path / "p") as page:
+        yield page
 
 
 def said(page):
@@ -278,6 +248,19 @@ def test_labels_of_the_users_are_offered(page, qtbot):
     assert page.source.currentText() == "cells"
     qtbot.mouseClick(page.buttons["take"], LEFT)
     assert said(page).mask.max() == 2
+
+
+def test_a_stack_of_labels_says_how_many_slices_have_a_mask_now(page, qtbot, rng):
+    project = page.controller.project
+    stack = project.add_array("stack", rng.integers(0, 255, (3, 40, 50), dtype=np.uint8), kind="stack")
+    page.controller.reload()
+    page.controller.show(PlaneRef(stack.id))
+    labels = np.zeros((3, 40, 50), int)
+    labels[:2, 3:9, 3:9] = 1
+    page.layers.viewer.add_labels(labels, name="cells")
+    qtbot.mouseClick(page.buttons["take"], LEFT)
+    assert page.controller.state.message == "Saved: masks on 2 slices."
+    assert [each.mask is not None for each in project.annotations() if each.plane.image == stack.id]
 
 
 def test_lines_of_the_table_can_be_taken_back(page, qtbot):
