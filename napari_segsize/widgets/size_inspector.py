@@ -206,7 +206,9 @@ class SizeInspector(SizeControls):
             self._focus = None
         seen = looked.seen
         if not seen.objects:
-            self._say_nothing("There is no object on this image.")
+            layer = _layer_of(looked)
+            place = "here" if layer is None else f"in the layer {layer.name} here"
+            self._say_nothing(f"There is no object {place}. Look at another layer, or paint one.")
             return
         self.sampled.setText(_about_samples(looked))
         if seen.gradients:

@@ -6,21 +6,11 @@ import numpy as np
 import pytest
 
 pytest.importorskip("napari")
+from shown_page import shown
+
 from napari_segsize.project import PlaneRef, Project
-from napari_segsize.widgets.controller import Controller
-from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.size_controls import SAMPLES
 from napari_segsize.widgets.size_inspector import SizeInspector
-
-
-class Idle:
-    def stop(self):
-        pass
-
-
-def idle(events, on_event, on_end):
-    events.close()
-    return Idle()
 
 
 @pytest.fixture
@@ -34,29 +24,10 @@ def page(make_napari_viewer, qtbot, tmp_path):
         )
         project.put_mask(PlaneRef(1), mask)
         project.put_stamp(PlaneRef(1), 18, centre=(14, 17))
-    controller, layers = Controller(idle), SegsizeLayers(make_napari_viewer())
-    page = SizeInspector(controller, layers)
-    qtbot.addWidget(page)
-    page.controller, page.layers = controller, layers
-
-    drawn = []
-
-    def draw(_state):  # as the dock widget does it
-        state = controller.state
-        if controller.project is not None and drawn[-1:] != [(state.plane, state.redraw)]:
-            drawn.append((state.plane, state.redraw))
-            layers.show_plane(controller.project, state.plane)
-        page.render(controller.state)
-
-    controller.state_changed.connect(draw)
-    controller.open_project(tmp_path / "p")
-    page.show()
-    yield page
-    page.hide()
-    qtbot.waitUntil(lambda: not page.microscope.busy, timeout=20_000)
-    controller.state_changed.disconnect()
-    controller.dispose()
-    layers.close()
+    with shown(SizeInspector, make_napari_viewer(), qtbot, tmp_path / "p") as page:
+        yield page
+        page.hide()
+        qtbot.waitUntil(lambda: not page.microscope.busy, timeout=20_000)
 
 
 def cells(page):
@@ -163,5 +134,5 @@ def test_a_slice_of_a_stack_is_drawn_on_its_slice(page, qtbot):
 
 def test_nothing_to_look_at_is_said(page, qtbot):
     page.controller.delete("mask")
-    qtbot.waitUntil(lambda: "no object" in page.assumed.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "no object in the layer Mask" in page.assumed.text(), timeout=20_000)
     assert "Size gradient" not in page.layers.viewer.layers
