@@ -149,7 +149,7 @@ def layer_image(layer: Layer) -> LayerImage:
     unit = unit_name(str(layer.units[-1]))
     return LayerImage(
         name=layer.name,
-        pixels=np.asarray(data),
+        pixels=data,  # which may be read only now, so in the background
         kind="image" if layer.ndim == 2 else "stack",
         spacing=tuple(abs(float(side)) for side in layer.scale),
         unit=unit,

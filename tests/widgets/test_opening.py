@@ -230,3 +230,31 @@ def test_leaving_while_a_volume_is_read(project, slow, widget, qtbot, how):
     qtbot.waitUntil(lambda: not thread.is_alive(), timeout=PATIENCE)  # it was stopped: the gate is shut
     assert widget.layers.base is None
     assert widget.layers.opening == ""
+
+
+class Lazy:
+    """Pixels that are read when somebody asks for them all, as those of dask or of a LargeVolume."""
+
+    def __init__(self, pixels):
+        self._pixels, self.threads = pixels, []
+        self.shape, self.dtype, self.ndim, self.size = pixels.shape, pixels.dtype, pixels.ndim, pixels.size
+
+    def __getitem__(self, index):
+        return self._pixels[index]
+
+    def __array__(self, dtype=None, copy=None):
+        self.threads.append(threading.current_thread())
+        return self._pixels
+
+
+def test_a_layer_that_is_not_read_yet_is_read_in_the_background(project, slow, widget, qtbot):
+    widget.controller.open_project(project.folder)
+    lazy = Lazy(np.random.default_rng(0).integers(0, 255, (3, 20, 30), dtype=np.uint8))
+    viewer = widget.layers.viewer
+    layer = viewer.add_image(lazy, name="lazy", contrast_limits=(0, 255))
+    viewer.layers.selection = {layer}
+    lazy.threads.clear()
+    widget.controller.add_layers(widget.layers.image_layers_for_add())
+    qtbot.waitUntil(lambda: len(widget.controller.state.images) == 4, timeout=PATIENCE)
+    assert lazy.threads
+    assert threading.main_thread() not in lazy.threads
