@@ -126,7 +126,7 @@ def table(name: str, found: Points) -> None:
 
 
 def draw(name: str, found: Points, file: Path) -> None:
-    """F1 (filled) and mIoU (hollow) over the values; what the paper printed in grey."""
+    """F1 (filled) and mIoU (hollow) over the values, with the deviation of seeds; the paper's in grey."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.6, 3.6), layout="constrained")
@@ -136,10 +136,10 @@ def draw(name: str, found: Points, file: Path) -> None:
     for label, colour, known in _curves(name, found):
         for metric, face in (("F1", colour), ("mIoU", "white")):
             places = [k for k, value in enumerate(values) if value in known]
-            heights = [known[value][metric] for value in values if value in known]
-            axes.plot(
-                places, heights, linestyle=line, color=colour, marker="o", markersize=5, markerfacecolor=face,
-                linewidth=1, label=f"{label}, {metric}",
+            heights, spreads = zip(*(known[value][metric] for value in values if value in known), strict=True)
+            axes.errorbar(
+                places, heights, spreads, linestyle=line, color=colour, marker="o", markersize=5,
+                markerfacecolor=face, linewidth=1, elinewidth=0.6, capsize=2, label=f"{label}, {metric}",
             )  # fmt: skip
     axes.set_xticks(range(len(values)), [str(value).replace(" (", "\n(") for value in values], fontsize=8)
     axes.set_xlabel(LABELS[name])
@@ -150,24 +150,30 @@ def draw(name: str, found: Points, file: Path) -> None:
     print(f"wrote {file.name}")
 
 
-def _curves(name: str, found: Points) -> list[tuple[str, str, dict[Any, dict[str, float]]]]:
-    """Label, colour and values of each set, and of the paper."""
+def _curves(name: str, found: Points) -> list[tuple[str, str, dict[Any, dict[str, tuple[float, float]]]]]:
+    """Label, colour, means and deviations of each set, and what the paper printed."""
     curves = []
     for each, colour in SETS.items():
         known = {
-            value: {metric: statistics.mean(one[metric] for one in runs) for metric in ("F1", "mIoU")}
+            value: {metric: _spread([one[metric] for one in runs]) for metric in ("F1", "mIoU")}
             for (which, value), runs in found.items()
             if which == each
         }
         if known:
             curves.append((each, colour, known))
-    paper = {value: {"F1": f1, "mIoU": miou} for value, (f1, miou) in PAPER.get(name, {}).items()}
+    paper = {
+        value: {"F1": (f1, 0.0), "mIoU": (miou, 0.0)} for value, (f1, miou) in PAPER.get(name, {}).items()
+    }
     return [*curves, ("paper, Vaihingen", "0.6", paper)] if paper else curves
 
 
 def _ordered(name: str, found: Points) -> Sequence[Any]:
     values = {key[1] for key in found}
     return [each for each in LOSSES.values() if each in values] if name == "losses" else sorted(values)
+
+
+def _spread(values: Sequence[float]) -> tuple[float, float]:
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def _mean(values: Sequence[float]) -> str:
