@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_segsize.project.annotation import Point
-from napari_segsize.widgets.contour_state import Board, Outline
+from napari_segsize.widgets.contour_handles import Handle, Row, colours_of, rows_of, table_of
+from napari_segsize.widgets.contour_state import Board
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.placement import like, place
 from napari_segsize.widgets.shelf import Quiet, Shelf, connected, disconnected
@@ -25,31 +25,10 @@ __all__ = ["ROLE", "ContourPoints", "Handle", "pixel_on_screen"]
 
 ROLE = "extreme points"
 
-_OPEN, _WAITING, _MEANT, _FAILED, _VERTEX = "#ff8c1a", "#c9c9c9", "#ffffff", "#ff4d4d", "#ffe14d"
 _POINT_PX, _VERTEX_PX, _LEAST_PX = 9.0, 7.0, 3.0  # on the screen, however far it is zoomed
 _ZOOM_MS = 60
 _TWICE_PX = 2.0
 _DRAG_PX = 4.0  # a press and release nearer than this is a click
-
-
-class Handle(NamedTuple):
-    """What one point of the layer is."""
-
-    object: str
-    kind: Literal["point", "vertex"]
-    nth: int
-
-
-class _Row(NamedTuple):
-    handle: Handle
-    place: Point
-    colour: str
-    number: int  # of the object, for people: napari shows it in its status bar
-
-    @property
-    def said(self) -> tuple[int, str, int]:
-        """What the layer's table says of it."""
-        return self.number, self.handle.kind, self.handle.nth
 
 
 class ContourPoints:
@@ -77,7 +56,7 @@ class ContourPoints:
         self._shelf, self._snap = shelf, snap
         self._quiet = Quiet()
         self._heard: weakref.ref[Points] | None = None  # the layer that we listen to
-        self._rows: tuple[_Row, ...] = ()
+        self._rows: tuple[Row, ...] = ()
         self._board = Board()
         self._number = 0
         self._last: Point | None = None  # where the last click was
@@ -119,7 +98,7 @@ class ContourPoints:
         layer = self.layer
         if layer is None or self._dragging:
             return
-        rows = tuple(_rows(board, repairing=self.mode == "select"))
+        rows = tuple(rows_of(board, repairing=self.mode == "select"))
         if rows != self._rows or len(layer.data) != len(rows):
             self._fill(layer, rows)
 
@@ -145,7 +124,7 @@ class ContourPoints:
 
         layer = Points(
             np.zeros((0, base.ndim)), name="Extreme points", symbol="disc", border_color="#202020",
-            border_width=0.12, features=_table(()), **like(base),
+            border_width=0.12, features=table_of(()), **like(base),
         )  # fmt: skip
         self._shelf.put(ROLE, layer)
         return layer
@@ -156,17 +135,17 @@ class ContourPoints:
             (layer.mouse_double_click_callbacks, self._on_double_click),
         ]
 
-    def _fill(self, layer: Points, rows: tuple[_Row, ...]) -> None:
+    def _fill(self, layer: Points, rows: tuple[Row, ...]) -> None:
         self._rows, self._filled = rows, True
         places = np.array([(self._number, *row.place) for row in rows], float).reshape(-1, 3)
         # Each of these would draw on its own: together they cost a third.
         with self._quiet(), layer.events.blocker_all():
             layer.selected_data = set()
             layer.data = places[:, -layer.ndim :]
-            layer.features = _table(rows)
+            layer.features = table_of(rows)
             if rows:
                 layer.symbol = ["disc" if row.handle.kind == "point" else "square" for row in rows]
-                layer.face_color = _colours(rows)
+                layer.face_color = colours_of(rows)
                 layer.border_color = "#202020"
                 layer.size = self._sizes(layer)
         with self._quiet():
@@ -302,51 +281,3 @@ def camera_of(viewer: Any) -> Any:
 def pixel_on_screen(layer: Layer, zoom: float) -> float:
     """Return how many pixels of the data one pixel of the screen covers."""
     return 1.0 / max(float(zoom) * abs(float(layer.scale[-1])), 1e-9)
-
-
-def _rows(board: Board, *, repairing: bool) -> list[_Row]:
-    """What is drawn: while clicking, the points of all that is not finished; while repairing, one object."""
-    meant, rows = board.focused, []
-    if repairing and meant is not None:  # below the points, which are rarer
-        vertices = [(float(y), float(x)) for y, x in meant.present]
-        rows += [
-            _Row(Handle(meant.object, "vertex", k), at, _VERTEX, meant.number)
-            for k, at in enumerate(vertices)
-        ]
-    for each in board.objects:
-        is_meant = each is meant
-        waits = each.status in ("clicking", "queued", "failed")
-        if is_meant or (waits and not (repairing and each.status == "queued")):
-            colour = _colour(each, board, is_meant=is_meant)
-            rows += [
-                _Row(Handle(each.object, "point", k), at, colour, each.number)
-                for k, at in enumerate(each.points)
-            ]
-    return rows
-
-
-def _colour(each: Outline, board: Board, *, is_meant: bool) -> str:
-    if each.status == "failed":
-        return _FAILED
-    if each.object == board.open:
-        return _OPEN
-    return _MEANT if is_meant else _WAITING
-
-
-def _colours(rows: tuple[_Row, ...]) -> NDArray[np.float32]:
-    from napari.utils.colormaps.standardize_color import transform_color
-
-    known: Mapping[str, NDArray[np.float32]] = {
-        name: transform_color(name)[0] for name in {row.colour for row in rows}
-    }
-    return np.array([known[row.colour] for row in rows], np.float32)
-
-
-def _table(rows: tuple[_Row, ...]) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "object": pd.Series([row.number for row in rows], dtype=int),
-            "kind": pd.Series([row.handle.kind for row in rows], dtype=object),
-            "index": pd.Series([row.handle.nth for row in rows], dtype=int),
-        }
-    )
