@@ -204,7 +204,8 @@ class RefineDesk:
             if not numbers:
                 raise SegsizeError("What is left wants a look: accept or reject it one by one.")
             shown = [self._cut(self.waiting[number]) for number in numbers]
-            self.rough = replace(rough, labels=accept(project, rough, shown))
+            with project.step("Refined outlines"):  # one step of undo, however many
+                self.rough = replace(rough, labels=accept(project, rough, shown))
             for number in numbers:
                 del self.waiting[number]
             count = len(numbers)

@@ -67,7 +67,7 @@ class RefinePage(QWidget):
         self.slider.setPageStep(1)  # else a click beside the handle jumps over all steps
         self.slider.setToolTip("Watch the outlines move. Accept takes the step that is shown.")
         self.slider.setAccessibleName("Step of the alignment")
-        self.accept_all.setToolTip("Take every outline that still waits, each at its last step.")
+        self.accept_all.setToolTip("Take every outline that waits, each at its last step: one step of undo.")
         self.show_edges.setToolTip("Draw the thin edges that the network sees, as a layer over the image.")
         self.train.setToolTip("Teach a network the outlines of the training images, also rough ones.")
         target = QHBoxLayout()
@@ -206,7 +206,7 @@ class RefinePage(QWidget):
             return f"Aligning: {desk.done} of {desk.total} objects." if desk.total else "Aligning…"
         meant = desk.waiting.get(desk.focus)
         if meant is None:
-            return "All is said about this plane." if desk.done else ""
+            return "Every outline of this plane is accepted or rejected." if desk.done else ""
         shown = len(meant.masks) - 1 if desk.step < 0 else min(desk.step, len(meant.masks) - 1)
         place = list(desk.waiting).index(desk.focus) + 1
         return (

@@ -111,6 +111,18 @@ def test_rejected_outlines_stay_and_all_can_be_accepted(controller):
     assert overlap(outline(controller), TRUTH[1]) > 0.9
 
 
+def test_all_that_is_accepted_at_once_is_one_step_of_undo(controller):
+    desk, plane = controller.refining, controller.state.plane
+    before = controller.project.annotation(plane)
+    desk.align(AlignConfig(), to_edges=False)
+    desk.accept_all()
+    assert "2 outlines are refined" in controller.state.message
+    controller.undo()
+    after = controller.project.annotation(plane)
+    assert np.array_equal(after.mask, before.mask)
+    assert after.contours == before.contours
+
+
 def test_what_wants_a_look_is_not_accepted_with_all_others(controller):
     desk = controller.refining
     desk.align(AlignConfig(), to_edges=False)
@@ -235,7 +247,7 @@ def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     assert viewer.layers.selection.active is layer
     qtbot.keyClick(canvas, Qt.Key.Key_E)
     qtbot.waitUntil(lambda: "Aligned outlines" not in viewer.layers, timeout=5_000)
-    assert "All is said" in page.status.text()
+    assert "is accepted or rejected" in page.status.text()
     controller.refining.plane = controller.state.plane
     controller.refining._on_edges(controller.refining._turn, np.ones(SHAPE, np.float32))
     qtbot.waitUntil(lambda: "Edges" in viewer.layers, timeout=5_000)
