@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from shown_page import shown
 
 from napari_segsize.project import PlaneRef, Project
-from napari_segsize.widgets.controller import Controller
-from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.loss_inspector import LossInspector
 from napari_segsize.widgets.shelf import role_of
 
 SHAPE = (32, 40)
 PATIENCE = 60_000
-
-
-class Idle:
-    def stop(self):
-        pass
-
-
-def idle(events, on_event, on_end):
-    events.close()
-    return Idle()
 
 
 def square():
@@ -47,30 +36,13 @@ def page(make_napari_viewer, qtbot, tmp_path):
         )
         project.put_mask(PlaneRef(1), square())
         project.put_mask(PlaneRef(2, 1), square())
-    controller, layers = Controller(idle), SegsizeLayers(make_napari_viewer())
-    page = LossInspector(controller, layers)
-    qtbot.addWidget(page)
-    page.controller, page.layers, page.viewer = controller, layers, layers.viewer
-    drawn = []
-
-    def draw(_state):  # as the dock widget does it
-        state = controller.state
-        if controller.project is not None and drawn[-1:] != [(state.plane, state.redraw)]:
-            drawn.append((state.plane, state.redraw))
-            layers.show_plane(controller.project, state.plane)
-        page.render(controller.state)
-
-    controller.state_changed.connect(draw)
-    controller.open_project(tmp_path / "p")
-    page.show()
-    page.render(controller.state)
-    qtbot.waitUntil(page.loss.isEnabled, timeout=PATIENCE)
-    yield page
-    page.hide()
-    qtbot.waitUntil(lambda: not page.microscope.busy and page._loading is None, timeout=PATIENCE)
-    controller.state_changed.disconnect()
-    controller.dispose()
-    layers.close()
+    with shown(LossInspector, make_napari_viewer(), qtbot, tmp_path / "p") as page:
+        page.viewer = page.layers.viewer
+        page.render(page.controller.state)
+        qtbot.waitUntil(page.loss.isEnabled, timeout=PATIENCE)
+        yield page
+        page.hide()
+        qtbot.waitUntil(lambda: not page.microscope.busy and page._loading is None, timeout=PATIENCE)
 
 
 def seen(page, qtbot, name=None):
