@@ -159,8 +159,6 @@ def _fill_from_row(
     which it does. `fits` answers the first question for most pixels of small windows: it is the background in
     windows of radius ``radius + 1``, the least that `best` can be. Long runs are asked 8 pixels at a time.
     """
-    # In one piece: with parts of it as kernels of their own, masks with a hole every few pixels took 3 to 8 %
-    # longer.
     depth, tall, wide = sums.shape
     height, width = tall - 1, wide - 1
     table = sums.reshape(-1)
@@ -171,14 +169,10 @@ def _fill_from_row(
         most = min(limit, y + 1, height - y)
         if volume:
             most = min(most, z + 1, depth - z)
-    count = 0  # of columns with background in the windows' rows; two that no window reaches enclose them
-    columns[0] = -_FAR
-    for x in range(width):
-        columns[count + 1] = x
-        count += int(latest_y[x + PAD] >= max(y - radius, 0))
-    columns[count + 1] = _FAR
+    count = _columns_with_background(latest_y, y - radius, columns)
     least = _float(2 * (radius + 1))
-    placed, above, below, far_above, far_below = -1, 0, 0, 0, -1
+    above, below, far_above, far_below = 0, 0, 0, -1
+    placed = -1
     for i in range(count):
         own_x = columns[i + 1]
         x = max(own_x - radius, columns[i] + radius + 1, margin)
@@ -200,12 +194,10 @@ def _fill_from_row(
             if best == radius + 1 and x <= last and fits[x] == 1:
                 best += 1
                 continue
-            if best != placed:  # where the rows of a window of radius `best` begin in the table
+            if best != placed:
                 placed = best
-                upto, under = min(z + best + 1, depth) - 1, max(z - best, 0) - 1
-                end, begin = min(y + best + 1, height), max(y - best, 0)
-                above, below = (upto * tall + end) * wide, (upto * tall + begin) * wide
-                far_above, far_below = (under * tall + end) * wide, (under * tall + begin) * wide
+                above, below, far_above, far_below = _corners(z, y, best, depth, tall, wide)
+            # Not a kernel of its own: masks with a hole every few pixels would take 5 to 8 % longer.
             while x <= last:
                 if far_below < 0 and best <= x < min(last - 1, width - best - _AT_ONCE):
                     # Together, maybe beyond the last: if all hold two or more, so do those that matter.
@@ -232,3 +224,30 @@ def _fill_from_row(
                 break
             best += 1
         out[own_z, own_y, own_x] = _float(2 * best)
+
+
+@kernel
+def _columns_with_background(latest_y: Ints, since: int, columns: Ints) -> int:
+    """Write the columns with background from row `since` on, and return their number.
+
+    Two that no window reaches enclose them.
+    """
+    count = 0
+    columns[0] = -_FAR
+    for x in range(len(columns) - 2):
+        columns[count + 1] = x
+        count += int(latest_y[x + PAD] >= max(since, 0))
+    columns[count + 1] = _FAR
+    return count
+
+
+@kernel
+def _corners(z: int, y: int, radius: int, depth: int, tall: int, wide: int) -> tuple[int, int, int, int]:
+    """Return where the rows of a window begin in the table: above and below it, and in the slice in front.
+
+    Without a slice in front the last two are negative.
+    """
+    upto, under = min(z + radius + 1, depth) - 1, max(z - radius, 0) - 1
+    end, begin = min(y + radius + 1, tall - 1), max(y - radius, 0)
+    above, below = (upto * tall + end) * wide, (upto * tall + begin) * wide
+    return above, below, (under * tall + end) * wide, (under * tall + begin) * wide
