@@ -12,7 +12,7 @@ from napari_segsize.engine.events import Event
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.prompt import Prompt
 from napari_segsize.project.project import Project
-from napari_segsize.widgets.loading import ONE_AT_A_TIME, sort_out
+from napari_segsize.widgets.loading import importing, set_aside, sort_out
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.contour_queue import Answer, Inbox
@@ -29,12 +29,13 @@ class Unfinished:
 
 def getting_ready() -> Generator[None, None, None]:
     """Import and compile what makes contours, so that the first one does not wait for it."""
-    with ONE_AT_A_TIME:
+    with importing():
         from napari_segsize.engine import evolve  # noqa: F401  the import is the work
         from napari_segsize.engine.readiness import compile_rendering
 
     compile_rendering()
     sort_out()
+    set_aside()
     yield from ()
 
 
@@ -55,7 +56,7 @@ def unfinished(folder: Path) -> Generator[Unfinished, None, None]:
 
 def evolving(folder: Path, inbox: Inbox, config: EvolveConfig) -> Generator[Answer | None, None, None]:
     """Turn prompts into contours until the inbox says that there will be no more."""
-    with ONE_AT_A_TIME:
+    with importing():
         from napari_segsize.engine.evolve import evolving as evolve
 
     with Project.open(folder) as project:
@@ -66,7 +67,7 @@ def finetuning(
     folder: Path, config: ContourConfig | LevelSetConfig, *, resume: bool = False, threads: int = 0
 ) -> Generator[Event, None, None]:
     """Adapt the network that the settings are of to what was accepted, painted and clicked in the project."""
-    with ONE_AT_A_TIME:
+    with importing():
         from napari_segsize.engine import device
         from napari_segsize.engine.contour_stages import finetune_contour, finetune_levelset
 

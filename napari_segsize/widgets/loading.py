@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["ONE_AT_A_TIME", "load_engine", "set_aside", "sort_out", "take_back"]
+from napari_segsize.widgets.own_llvm import import_triton
+
+__all__ = ["ONE_AT_A_TIME", "importing", "load_engine", "set_aside", "sort_out", "take_back"]
 
 ONE_AT_A_TIME = threading.RLock()
 """Held while the engine is imported for the first time."""
 
 
+@contextmanager
+def importing() -> Iterator[None]:
+    """Import the engine in here, for the first time or not."""
+    with ONE_AT_A_TIME:
+        import_triton()
+        yield
+
+
 def load_engine() -> None:
     """Import what trains and looks, or wait for the thread that does; quick from then on."""
-    with ONE_AT_A_TIME:
+    with importing():
         from napari_segsize.engine import device, stages  # noqa: F401  the import is the work
 
 

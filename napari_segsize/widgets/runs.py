@@ -22,7 +22,7 @@ from napari_segsize.project.annotation import ModelRecord, PlaneRef, Split
 from napari_segsize.project.images import find_images
 from napari_segsize.project.project import Project
 from napari_segsize.project.sizes import object_size_of
-from napari_segsize.widgets.loading import ONE_AT_A_TIME, set_aside, sort_out
+from napari_segsize.widgets.loading import importing, set_aside, sort_out
 from napari_segsize.widgets.tally import ImageCounts, counted
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Watch:
 
 def warming(threads: int = 0) -> Generator[Ready, None, None]:
     """Import torch and MONAI, and leave the window a core."""
-    with ONE_AT_A_TIME:
+    with importing():
         from napari_segsize.engine import device, stages  # noqa: F401  the import is the work
 
     device.leave_one_core(threads)
@@ -129,7 +129,7 @@ def warming(threads: int = 0) -> Generator[Ready, None, None]:
 
 def looking(folder: Path) -> Generator[Ready, None, None]:
     """Look which stopped trainings of the project can go on."""
-    with ONE_AT_A_TIME:
+    with importing():
         from napari_segsize.engine import device, stages
 
     with Project.open(folder) as project:
