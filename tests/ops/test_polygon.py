@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import shapely
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from polygon_oracle import clipped, faces, star_shaped
@@ -50,6 +50,7 @@ def test_equals_clipping_where_edges_meet_and_overlap(contour, rule):
 
 
 @given(ANYWHERE, st.sampled_from(RULES))
+@example(np.array([[1, 0], [0, 1], [0, 0], [0, 0], [1.9e-264, 0]]), "nonzero")
 @settings(deadline=None, max_examples=50)
 def test_equals_clipping_wherever_vertices_lie(contour, rule):
     assert_exact(contour, rule)

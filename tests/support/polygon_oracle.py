@@ -20,6 +20,7 @@ def clipped(contour: np.ndarray, shape: tuple[int, int], rule: str) -> np.ndarra
 
 def faces(contour: np.ndarray, rule: str) -> list[shapely.Polygon]:
     """Parts of the plane between the edges of `contour` that are inside by `rule`."""
+    contour = contour.round(12)  # an edge of 1e-264 has no length in shapely, and the ring would be open
     closed = np.concatenate([contour, contour[:1]])[:, ::-1]
     pieces = [shapely.LineString(pair) for pair in pairwise(closed)]
     noded = shapely.unary_union([piece for piece in pieces if piece.length > 0])
