@@ -14,7 +14,7 @@ from .output import Output
 
 __all__ = ["drain"]
 
-_SENTENCE = b"\nStopping after this step; press Ctrl-C again to abort at once.\n"
+_SENTENCE = b"\nStopping, and keeping the last finished step; press Ctrl-C again to abort at once.\n"
 
 
 def drain(events: Generator[Event, None, None], out: Output) -> bool:
@@ -32,7 +32,7 @@ def drain(events: Generator[Event, None, None], out: Output) -> bool:
                     out.event(event)
                     if requests and not isinstance(event, Ended):  # what has just ended needs no stopping
                         return True
-        except Stopped:  # while a large file was being read
+        except Stopped:  # while a large file was being read, or in the middle of a step
             return True
     return False
 

@@ -1,7 +1,7 @@
 """Bring the training of a large network within the memory that is free, and say what was done.
 
-The sentences come before the first step: what a step takes, crops made smaller, batches cut, and whether
-another network suits the objects better.
+The sentences come before the first step: what a step takes, crops made smaller, batches cut, whether another
+network suits the objects better, and how long it will take if that is long.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from .config import FineTuneConfig, PretrainConfig
 from .dataset import Dataset
 from .device import resolve
 from .memory import CROPS, Fit, fitting_crops, gib
+from .pace import pace_text, seconds_a_pixel
 
 __all__ = ["forecast", "sizes_of", "within_memory"]
 
@@ -64,6 +65,9 @@ def within_memory(
     said = [_memory(config.patch, shape, crops, fit, train.channels)]
     if advised := advice(kind, typical_size(sizes_of(train))):
         said.append(advised)
+    pixels = crops * min(fit.side, shape[0]) * min(fit.side, shape[1])
+    if slow := pace_text(pixels * seconds_a_pixel(network, train.channels, device), config.steps):
+        said.append(slow)
     return replace(config, patch=min(config.patch, fit.side)), fit.parts, tuple(said)
 
 

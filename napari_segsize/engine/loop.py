@@ -23,6 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..errors import SegsizeError
 from ..losses.notices import silence
 from . import checkpoint
+from .asking import as_it_was, asking_between_layers
 from .batch import Batch
 from .device import is_out_of_memory, memory_mb
 from .events import Event, Notice, Preview, Saved, StepDone, Validated
@@ -142,7 +143,8 @@ class Run:
 def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Generator[Event, None, Outcome]:
     """Train until the last step, or until validation stops improving. Close the generator to stop.
 
-    Whatever ends it, the last finished step is saved first.
+    Whatever ends it, the last finished step is saved first. Inside of `project.stopping.stoppable` it also
+    ends in the middle of a step, unless several processes train together: none may leave the others.
 
     Parameters
     ----------
@@ -156,6 +158,12 @@ def fit(run: Run, preview: Callable[[Run], Preview | None] | None = None) -> Gen
     SegsizeError
         When the loss is no number, or when the memory cannot hold a single image.
     """
+    alone = run.fabric.world_size == 1
+    with asking_between_layers(*({run.network, run.candidate} if alone else ())):
+        return (yield from _fit(run, preview))
+
+
+def _fit(run: Run, preview: Callable[[Run], Preview | None] | None) -> Generator[Event, None, Outcome]:
     steps, every, patience = run.config.steps, run.config.validate_every, run.config.patience
     begun, first = time.monotonic(), run.step
     due_again = 0.0
@@ -218,7 +226,8 @@ def _step(run: Run) -> Generator[Event, None, dict[str, float]]:
         batch = batch.part(fabric.global_rank, fabric.world_size)
     while True:
         try:
-            losses = _backward(run, batch)
+            with as_it_was(run.network):
+                losses = _backward(run, batch)
             break
         except RuntimeError as error:
             if not is_out_of_memory(error):

@@ -17,6 +17,7 @@ from ..project import ModelRecord, PlaneRef, Project
 from ..project.exchange import write_labels
 from ..project.trained import kind_of
 from . import memory
+from .asking import asking_between_layers
 from .checkpoint import load_network
 from .config import PredictConfig
 from .dataset import Pixels
@@ -132,7 +133,8 @@ def predict_pixels(
     plane = normalised(pixels, reference if entry["normalise"] == "volume" else None)
     if say is not None and (sentence := tiling(network, plane.shape[1:], where)):
         say(sentence)
-    return probabilities(network.to(where), torch.from_numpy(plane), where)
+    with asking_between_layers(network):
+        return probabilities(network.to(where), torch.from_numpy(plane), where)
 
 
 def probabilities(network: nn.Module, plane: Tensor, where: torch.device) -> NDArray[np.float32]:
@@ -184,7 +186,9 @@ def predict(project: Project, config: PredictConfig | None = None) -> Generator[
                 yield Notice(sentence)
             for index in range(image.planes):
                 plane = PlaneRef(image.id, index)
-                found = probabilities(network, pixels(plane), where)
+                values = pixels(plane)
+                with asking_between_layers(network):
+                    found = probabilities(network, values, where)
                 stack.append(_instances(found > config.threshold))
                 yield Preview(plane=plane, probabilities=found)
         except SegsizeError as error:

@@ -1,8 +1,9 @@
-"""Long readings look, between blocks, whether anybody still waits for them.
+"""Long readings, and long steps of a training, look whether anybody still waits for them.
 
-A file of several gigabytes is read, or hashed, for many seconds inside one step of a job, and jobs end
-between steps. So whoever runs a job says here how to ask it (`stoppable`), and whoever reads a file asks, a
-few times a second (`check`). Where nobody said anything, nothing is asked.
+A file of several gigabytes is read, or hashed, for many seconds inside one step of a job, a step of a large
+network takes minutes, and jobs end between steps. So whoever runs a job says here how to ask it
+(`stoppable`), and whoever reads a file or computes asks, a few times a second (`check`). Where nobody said
+anything, nothing is asked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ __all__ = ["Stopped", "check", "stoppable"]
 
 
 class Stopped(GeneratorExit):
-    """A reading is no longer wanted. For the generators on its way it is as if they were closed here."""
+    """What is being done is no longer wanted. To the generators on its way it is as if they were closed."""
 
 
 _asked: ContextVar[Callable[[], bool] | None] = ContextVar("asked", default=None)
@@ -23,7 +24,7 @@ _asked: ContextVar[Callable[[], bool] | None] = ContextVar("asked", default=None
 
 @contextmanager
 def stoppable(stopping: Callable[[], bool]) -> Iterator[None]:
-    """Inside, in this thread, readings raise `Stopped` once `stopping` is true, and only once.
+    """Inside, in this thread, readings and steps raise `Stopped` once `stopping` is true, and only once.
 
     What cleans up afterwards may read again.
     """
@@ -35,7 +36,7 @@ def stoppable(stopping: Callable[[], bool]) -> Iterator[None]:
 
 
 def check() -> None:
-    """Ask whether to go on reading.
+    """Ask whether to go on.
 
     Raises
     ------

@@ -100,7 +100,7 @@ class Desk:
             self._let_go(run)
             self._controller.update(job="idle", seconds_left=None, checking="", message="Stopped.")
         else:
-            self._controller.update(job="stopping", message="Stopping after this step; it is kept.")
+            self._controller.update(job="stopping", message="Stopping; what was learned is kept.")
 
     def _let_go(self, run: _Run) -> None:
         """Leave a job to itself: a large file is decoded for seconds without a look whether to stop."""

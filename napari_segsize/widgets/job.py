@@ -171,7 +171,7 @@ class Job(QObject):
         self._worker.start()
 
     def stop(self) -> None:
-        """End after the event that is being made, or in the middle of a long reading; it still cleans up."""
+        """End after the event that is being made, or within a long reading or step; it still cleans up."""
         self._handle.stopping = True
 
     @property

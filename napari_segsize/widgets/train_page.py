@@ -123,7 +123,7 @@ class TrainPage(QWidget):
             text, tip = "Stopping…", "The step that is running is finished and kept"
         elif state.busy:
             name = "" if training else f" ({STAGES.get(state.stage, state.stage).lower()})"
-            text, tip = f"Stop{name}", "Stop after this step; what was learned is kept, and Resume goes on"
+            text, tip = f"Stop{name}", "Stop; what was learned is kept, and Resume goes on"
         elif left is not None:
             text, tip = (
                 f"Resume from step {left.step}",

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from napari_segsize.engine import memory
+from napari_segsize.engine import fitting, memory
 from napari_segsize.engine.advice import THICK
 from napari_segsize.engine.checkpoint import load_network
 from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.events import Ended, Notice, Preview, StepDone
+from napari_segsize.engine.pace import pace_text, seconds_a_pixel
 from napari_segsize.engine.predict import predict, predict_pixels
 from napari_segsize.engine.stages import finetune, pretrain
 from napari_segsize.errors import SegsizeError
+from napari_segsize.models.kiunet import build_kiunet
 from napari_segsize.project import PlaneRef, Project
 
 PRETRAIN = PretrainConfig(
@@ -135,6 +137,41 @@ def test_u_net_is_advised_for_thick_objects(tmp_path: Path) -> None:
         assert "U-Net (model: small) is the better choice here" in sentences(
             list(pretrain(project, PRETRAIN))
         )
+
+
+def test_a_training_that_takes_long_says_so_before_it_starts(project: Project, monkeypatch) -> None:
+    monkeypatch.setattr(fitting, "seconds_a_pixel", lambda *_: 400 / (2 * 40 * 36))
+    said = sentences(list(pretrain(project, PRETRAIN)))
+    assert "A step will take about 7 minutes on this device, all 2 about 13 minutes" in said
+
+
+def test_a_quick_one_says_nothing_of_time(project: Project) -> None:
+    assert "A step will take" not in sentences(list(pretrain(project, PRETRAIN)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps", "said"),
+    [
+        (9, 1000, ""),
+        (12, 10, "about 12 seconds on this device, all 10 about 2 minutes"),
+        (330, 1500, "about 6 minutes on this device, all 1500 about 6 days"),
+        (3600, 20, "about 60 minutes on this device, all 20 about 20 hours"),
+    ],
+)
+def test_times_are_said_with_one_number_and_one_unit(seconds: float, steps: int, said: str) -> None:
+    text = pace_text(seconds, steps)
+    assert said in text
+    assert bool(text) == bool(said)
+
+
+def test_pace_is_measured_and_leaves_the_network_alone() -> None:
+    network = build_kiunet(channels=2, ki_levels=1)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    quick = seconds_a_pixel(network, 2, torch.device("cpu"))
+    slow = seconds_a_pixel(build_kiunet(channels=2, ki_levels=3), 2, torch.device("cpu"))
+    assert 0 < quick < slow
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_the_u_nets_are_left_as_they_are(project: Project, monkeypatch) -> None:
