@@ -243,7 +243,9 @@ class _Files(_Work):
         result = []
         for number, plane in enumerate(labels):
             pixels = source.read(number, number + 1)[0]
-            place = f"{self._labels.name}, plane {number}" if len(labels) > 1 else self._labels.name
+            place = self._labels.name
+            if len(labels) > 1:
+                place += f", slice {number + 1} of {len(labels)}"
             found = yield from self._aligned(align_labels(plane, image=pixels, config=self._config), place)
             result.append(merged(plane, [each for each in found if each.sound]))
         if self._folder is not None:

@@ -106,8 +106,10 @@ def checked_labels(labels: NDArray[Any], record: ImageRecord) -> NDArray[np.int3
 
 
 def where(record: ImageRecord, plane: PlaneRef) -> str:
-    """A plane, for people."""
-    return record.name if record.planes == 1 else f"{record.name}, plane {plane.slice}"
+    """A plane, for people: counted from 1, and called a slice, as in the dock widget."""
+    if record.planes == 1:
+        return record.name
+    return f"{record.name}, slice {plane.slice + 1} of {record.planes}"
 
 
 def _is_inside(y: float, x: float, shape: tuple[int, int]) -> bool:

@@ -19,6 +19,7 @@ from napari_segsize.project.annotation import (
     PlaneRef,
     SizeStamp,
 )
+from napari_segsize.project.checks import where
 from napari_segsize.project.history import Entry
 from napari_segsize.project.packing import unpacked
 from napari_segsize.project.rings import unpacked as unpacked_rings
@@ -168,7 +169,7 @@ def contradictions(store: Store, records: Mapping[int, ImageRecord], tolerance: 
     """Sizes that a mask does not confirm, a sentence each."""
     for said in each(store, records):
         record = records[said.plane.image]
-        name = record.name if record.planes == 1 else f"{record.name}, plane {said.plane.slice}"
+        name = where(record, said.plane)
         for stamp, found in clashes(said, tolerance):
             if found is not None:
                 yield (

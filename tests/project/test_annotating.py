@@ -428,7 +428,7 @@ class TestContradictions:
         project.put_stamp(plane, 4, centre=(10, 10))
         (sentence,) = project.contradictions()
         assert sentence.startswith(
-            "volume, plane 1: a size of 4 px is at (10, 10), where the mask has no object"
+            "volume, slice 2 of 3: a size of 4 px is at (10, 10), where the mask has no object"
         )
 
 

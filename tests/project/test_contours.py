@@ -42,7 +42,7 @@ class TestPoints:
             change = project.undo()
             assert change is not None
             assert change.plane == plane
-            assert change.description == f"Undone: Extreme point {count + 1} on volume, plane 1"
+            assert change.description == f"Undone: Extreme point {count + 1} on volume, slice 2 of 3"
             assert contours(project, plane)[0].points == CLICKS[:count]
         project.undo()
         assert project.annotation(plane).is_empty
@@ -130,7 +130,7 @@ class TestOutlines:
         assert contours(project, plane) == (rejected,)
         change = project.undo()
         assert change is not None
-        assert change.description == "Undone: Rejected a contour on volume, plane 1"
+        assert change.description == "Undone: Rejected a contour on volume, slice 2 of 3"
         assert contours(project, plane) == (accepted,)
 
     def test_moving_a_point_keeps_the_outline_and_its_source(self, project: Project, plane: PlaneRef) -> None:
@@ -224,7 +224,7 @@ class TestSeveral:
         )
         change = project.undo()
         assert change is not None
-        assert change.description == "Undone: 2 contours on volume, plane 1"
+        assert change.description == "Undone: 2 contours on volume, slice 2 of 3"
         assert contours(project, plane) == (Contour(object="a", points=CLICKS),)
 
     def test_all_or_none(self, project: Project, plane: PlaneRef) -> None:

@@ -59,7 +59,7 @@ def read(file: Path) -> Reading:
         for number, rings in _objects(plane):
             reading.outlines.append(
                 Outline(
-                    where=f"Label {number} of plane {k}",
+                    where=f"Label {number} of slice {k + 1}" if len(labels) > 1 else f"Label {number}",
                     polygons=[rings],
                     slice=k,
                     raster=True,

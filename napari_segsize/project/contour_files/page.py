@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.project.checks import where
 from napari_segsize.project.outlines import mask_of, pieces_of, rings_of
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ class Page:
     @property
     def where(self) -> str:
         """For people."""
-        return self.record.name if self.record.planes == 1 else f"{self.record.name}, plane {self.slice}"
+        return where(self.record, PlaneRef(self.record.id, self.slice))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
