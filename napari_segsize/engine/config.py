@@ -113,6 +113,7 @@ class FineTuneConfig(TrainingConfig):
         "0 switches this off (segsize only)",
         min=0.0,
         step=0.01,
+        title="Weight of own masks",
     )
     extent_weight: float = option(
         1.0,

@@ -32,6 +32,7 @@ class AlignConfig:
         min=0.0,
         max=10.0,
         step=0.05,
+        title="Pull of the old outline",
     )
     smoothing: int = option(
         1,
@@ -102,7 +103,11 @@ class EdgeConfig(TrainingConfig):
         2.0, "how far from an outline a pixel counts as edge", min=1.0, step=0.5, unit="px"
     )
     nms_weight: float = option(
-        1.0, "weight of the loss that makes edges thin, 10 in the paper; 0 leaves it out", min=0.0, step=0.5
+        1.0,
+        "weight of the loss that makes edges thin, 10 in the paper; 0 leaves it out",
+        min=0.0,
+        step=0.5,
+        title="Weight of thinness",
     )
     direction_weight: float = option(
         1.0, "weight of the loss that makes edges run along the outlines; 0 leaves it out", min=0.0, step=0.1
@@ -111,12 +116,14 @@ class EdgeConfig(TrainingConfig):
         False,
         "for rough masks: align them to the image before anything is learned from them; exact masks lose a "
         "little by it. Nothing changes in the project",
+        title="Align before training",
     )
     align_from: int = option(
         0,
         "for rough masks: from this step on, they are aligned to the image and to the network's own edges "
         "before it learns from them, again at every validation; 0 never",
         min=0,
+        title="Align again from step",
     )
     align_reach: int = option(
         4,

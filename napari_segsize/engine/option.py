@@ -28,8 +28,12 @@ def option(
     unit: str = "",
     choices: tuple[str, ...] = (),
     advanced: bool = False,
+    title: str = "",
 ) -> Any:
-    """Declare one setting: a dataclass field that carries its own range, unit and help text."""
+    """Declare one setting: a dataclass field that carries its own range, unit and help text.
+
+    `title` is what the dock widget calls it, where its name says too little.
+    """
     return field(
         default=default,
         metadata={
@@ -40,6 +44,7 @@ def option(
             "unit": unit,
             "choices": choices,
             "advanced": advanced,
+            "title": title,
         },
     )
 

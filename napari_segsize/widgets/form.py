@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any, Generic, TypeVar, get_type_hints
 
@@ -93,7 +93,7 @@ class Form(QWidget, Generic[ConfigT]):
             editor = self._editors[item.name] = editor_for(hints[item.name], item.metadata)
             editor.changed.connect(self._on_changed)
             is_main = not item.metadata["advanced"] if main is None else item.name in main
-            _add_row(seen if is_main else rest, item.name, item.metadata["help"], editor.widget)
+            _add_row(seen if is_main else rest, item.name, item.metadata, editor.widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(seen)
@@ -131,11 +131,12 @@ def _rows() -> QFormLayout:
     return rows
 
 
-def _add_row(rows: QFormLayout, name: str, help_text: str, widget: QWidget) -> None:
-    label = QLabel(title_of(name))
+def _add_row(rows: QFormLayout, name: str, said: Mapping[str, Any], widget: QWidget) -> None:
+    title, help_text = said["title"] or title_of(name), said["help"]
+    label = QLabel(title)
     tip = f"<p>{html.escape(help_text[:1].upper() + help_text[1:])}.</p>"  # a paragraph: Qt wraps it
     for each in (label, widget):
         each.setToolTip(tip)
-    widget.setAccessibleName(title_of(name))
+    widget.setAccessibleName(title)
     widget.setObjectName(name)
     rows.addRow(label, widget)

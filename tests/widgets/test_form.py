@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
+from napari_segsize.engine.edge_config import AlignConfig
 from napari_segsize.engine.option import option
 
 pytest.importorskip("qtpy")
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel, QWidget
 from superqt import QCollapsible
 
 from napari_segsize.widgets.editors import NumberBox
@@ -180,3 +181,12 @@ def test_an_unknown_type_is_refused(qtbot):
 
 def test_titles():
     assert title_of("learning_rate") == "Learning rate"
+
+
+def test_a_setting_whose_name_says_too_little_has_a_title(qtbot):
+    form = Form(AlignConfig)
+    qtbot.addWidget(form)
+    labels = [label.text() for label in form.findChildren(QLabel)]
+    assert "Pull of the old outline" in labels
+    assert "Stay" not in labels
+    assert form.findChild(QWidget, "stay").accessibleName() == "Pull of the old outline"
