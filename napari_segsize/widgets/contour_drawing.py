@@ -30,6 +30,7 @@ _BLUE, _YELLOW, _PALE, _GREEN = (0.25, 0.6, 1, 1), (1, 0.88, 0.1, 1), (1, 0.8, 0
 _WHITE, _PINK = (1, 1, 1, 1), (1, 0.36, 0.64, 1)
 _WIDTH_PX = 1.7  # on the screen
 _ARROWS = 20  # along a side of the field
+_MOST_TIMES = 100  # a field that hardly moves anything is to look like it
 _ZOOM_MS = 150
 _CROSS_PX = 4.0
 _MOST_TRUTH = 20_000  # edges of masks; of more, only those around the selected object are drawn
@@ -93,11 +94,12 @@ class ContourDrawing:
         from napari.layers import Vectors
 
         self._field = field
-        data = _lifted(_arrows(field), number, base.ndim)
+        arrows, times = _arrows(field)
         width = 0.5 * _WIDTH_PX * pixel_on_screen(base, self._camera.zoom)
         layer = Vectors(
-            data, name="Displacement field", edge_color=np.array([_PINK]), edge_width=width,
-            vector_style="arrow", length=1, **like(base),
+            _lifted(arrows, number, base.ndim), edge_color=np.array([_PINK]), edge_width=width,
+            name="Displacement field" + (f" (arrows x {times})" if times > 1 else ""),
+            vector_style="arrow", length=times, **like(base),
         )  # fmt: skip
         self._shelf.put(FIELD_ROLE, layer, above=base)
 
@@ -257,7 +259,11 @@ def _cross(contour: NDArray[Any], reach: float) -> NDArray[np.float64]:
     return np.array([[[y - reach, x], [2 * reach, 0]], [[y, x - reach], [0, 2 * reach]]])
 
 
-def _arrows(field: Field) -> NDArray[np.float64]:
+def _arrows(field: Field) -> tuple[NDArray[np.float64], int]:
+    """Return arrows, and how many times longer to draw them.
+
+    A level set moves a fraction of a pixel a step, and nobody would see that.
+    """
     side = field.values.shape[-1]
     step = max(side // _ARROWS, 1)
     at = np.arange(step // 2, side, step)
@@ -265,7 +271,9 @@ def _arrows(field: Field) -> NDArray[np.float64]:
     begin = np.stack([rows, columns], axis=-1).reshape(-1, 2)
     places = np.asarray(field.centre) + (begin - (side - 1) / 2) * field.scale
     along = field.values[:, begin[:, 0], begin[:, 1]].T
-    return np.stack([places, along], axis=1).astype(float)
+    longest = float(np.linalg.norm(along, axis=1).max(initial=0.0))
+    times = min(max(1, round(step * field.scale / longest)), _MOST_TIMES) if longest > 0 else 1
+    return np.stack([places, along], axis=1).astype(float), times
 
 
 def _lifted(vectors: NDArray[np.float64], number: int, ndim: int) -> NDArray[np.float64]:
