@@ -3,9 +3,9 @@
 `stages` is the way in: pretrain and finetune over a project; `predict` and `evaluate` use what they leave.
 Below them: `dataset`, `scaling`, `crop`, `augment` and `batch` (annotations to tensors), `objective` (what is
 minimised), `recipe` and `recipe_objective` (a sum of losses, from its text to its terms), `runs` (how a stage
-is set up), `fitting` and `memory` (crops and tiles that fit into it), `advice` (which network suits), `turn`
-(one at a time), `loop` (the steps), `run_files` (what a run leaves), `suspects` (which image failed),
-`checkpoint` (files) and `device`.
+is set up), `fitting` and `memory` (crops and tiles that fit into it), `pace` (how long it will take),
+`advice` (which network suits), `turn` (one at a time), `loop` (the steps), `asking` (Stop within one),
+`run_files` (what a run leaves), `suspects` (which image failed), `checkpoint` (files) and `device`.
 The same for contours: `contour_stages`, `contour_items` and `closeup` (annotations to close-ups),
 `contour_batch`, `contour_objective`, `contour_runs`, `contour_config`; `evolve` turns a `prompt` into a
 contour, through the network (`contour_field`, `views`, `starter`: the one that ships), the `snake`, or a

@@ -145,7 +145,7 @@ class AnnotateVerbs(Session):
             project = self.opened()
             image = project.image(plane.image)
             if not 0 <= plane.slice < image.planes:
-                raise SegsizeError(f"{image.name} has {image.planes} slices, so no slice {plane.slice}.")
+                raise SegsizeError(f"{image.name} has {image.planes} slices, so no slice {plane.slice + 1}.")
             self._watch.plane = plane
             self.update(
                 plane=plane,

@@ -39,7 +39,7 @@ class _Run:
     handle: RunningJob | None = None
     stopping: bool = False
     detached: bool = False
-    reading: bool = True  # it has done nothing yet that is to be kept, so Stop need not wait for it
+    reading: bool = False  # a training that has done nothing yet to be kept: Stop need not wait for it
     waiting: Generator[Event, None, None] | None = None  # not launched yet
 
     def stop(self) -> None:
@@ -76,7 +76,7 @@ class Desk:
             stopping = self._run.stopping
             wait = "is still stopping: try again in a moment" if stopping else "is running: press Stop first"
             raise SegsizeError(f"{name} {wait}.")
-        run = self._run = _Run(stage, waiting=events)
+        run = self._run = _Run(stage, waiting=events, reading=stage in TRAINING)
         self._controller.update(**cleared(stage, keep_history=keep_history))
         if self._leaving is not None:
             self._controller.update(checking="waiting for the reading that was stopped to end")
@@ -91,16 +91,16 @@ class Desk:
             run.handle.stop()
 
     def stop(self) -> None:
-        """Ask the running job to end. One that is still reading is let go of at once."""
+        """Ask the running job to end. A training that is still reading is let go of at once."""
         run = self._run
         if run is None or run.stopping:
             return
         run.stop()
-        if run.reading:
+        if run.reading or run.waiting is not None:
             self._let_go(run)
             self._controller.update(job="idle", seconds_left=None, checking="", message="Stopped.")
         else:
-            self._controller.update(job="stopping", message="Stopping; what was learned is kept.")
+            self._controller.update(job="stopping", message="Stopping; what is done so far is kept.")
 
     def _let_go(self, run: _Run) -> None:
         """Leave a job to itself: a large file is decoded for seconds without a look whether to stop."""

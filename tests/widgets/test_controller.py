@@ -573,6 +573,23 @@ def test_a_reading_that_was_stopped_and_fails_says_nothing(controller, loop, mon
     assert loop.held
 
 
+def test_adding_images_is_waited_for_and_tells_what_went_wrong(controller, loop, monkeypatch):
+    """Images that came before Stop are there to stay, and so is what the user should know."""
+
+    def adding(*_args, **_options):
+        yield Started(stage="add", device="", steps=2)
+
+    monkeypatch.setattr(runs, "adding", adding)
+    loop.hold = True
+    controller.add_files(["x.png"])
+    job = loop.held.pop()
+    controller.stop()
+    assert job.stopped
+    assert controller.state.job == "stopping"
+    job.on_end(SegsizeError("x.png: the disk is full."))
+    assert (controller.state.job, controller.state.error) == ("idle", "x.png: the disk is full.")
+
+
 def test_two_long_jobs_exclude_each_other(controller, loop, monkeypatch):
     monkeypatch.setattr(runs, "training", fake_training())
     loop.hold = True
