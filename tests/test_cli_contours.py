@@ -427,9 +427,11 @@ def test_a_stopped_training_says_how_to_go_on(segsize, folder, monkeypatch):
     # the project now has a model of its own; three steps did not make it better than the one that ships
     assert lines(rest, event="Ended")[-1]["promoted"] is False
     assert segsize("use", folder, 1).exit_code == 0
-    compared = segsize("evaluate", folder, "--model", "contour", "--models", "1,2", "--split", "validation")
+    given = ("--models", "1,2", "--mirrored", "--split", "validation")
+    compared = segsize("evaluate", folder, "--model", "contour", *given)
     assert compared.exit_code == 0, compared.output
     assert "--models means nothing for contours" in compared.stderr
+    assert "--mirrored means nothing for contours" in compared.stderr
     assert "On the validation images" in compared.stdout
     assert "contour network that ships" in compared.stdout
     assert "contour model 1" in compared.stdout

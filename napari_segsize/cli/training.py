@@ -138,6 +138,8 @@ def evaluate(
         if model != "pixels":
             if config.models:
                 _left_out(out, model, "models", "the network that ships is compared with the one in use")
+            if config.mirrored:
+                _left_out(out, model, "mirrored", "it is for networks that segment pixels")
             from ..engine.contour_stages import evaluate_contours, evaluate_levelsets
 
             compare = evaluate_contours if model == "contour" else evaluate_levelsets

@@ -48,6 +48,10 @@ def _check_loss(loss: str) -> None:
 
 
 _PATCH = "largest side of a training crop; bigger images are cut around their annotations"
+_MIRRORED = (
+    "look four times, as an image lies and mirrored left-right, up-down and both, and believe the mean: "
+    "usually more exact, in four times the time"
+)
 _NORMALISE = "bring intensities to mean 0 and deviation 1: of each image (plane), or of each whole volume"
 
 
@@ -184,6 +188,7 @@ class PredictConfig:
     model: int = option(0, "number of the model in the project; 0 is the current one", min=0)
     folder: str = option("", "folder for the label images (TIFF, int32); empty writes none")
     threshold: float = option(0.5, "probability above which a pixel is object", min=0.0, max=1.0, step=0.01)
+    mirrored: bool = option(False, _MIRRORED)
     device: str = device_option()
 
     def __post_init__(self) -> None:
@@ -202,6 +207,7 @@ class EvaluateConfig:
     models: str = option(
         "", "numbers of the models, separated by commas; empty: the current one and the newest of other kinds"
     )
+    mirrored: bool = option(False, _MIRRORED)
     device: str = device_option()
 
     def __post_init__(self) -> None:

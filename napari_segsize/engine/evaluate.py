@@ -42,18 +42,20 @@ def score_network(
     device: torch.device,
     one_object: bool = True,
     context: float = 1.0,
+    mirrored: bool = False,
 ) -> Generator[Event, None, dict[str, float]]:
     """Mean IoU, Dice and squared size error over a data set's planes; yields between batches.
 
     IoU and Dice are taken over planes with masks. Sizes are compared with the mask's own, or with the stamps:
-    with the whole image's when `one_object`, else within each stamp's window.
+    with the whole image's when `one_object`, else within each stamp's window. With `mirrored`, each plane is
+    looked at four times.
     """
     found: dict[str, list[Tensor]] = {"iou": [], "dice": [], "size_error": []}
     items = sorted(dataset.items, key=lambda item: item.shape)
     yield Validating(stage=stage, done=0, total=len(items))  # the first look may compile for seconds
     for batch in _batches(items):
         images = torch.stack([dataset.pixels(item.plane) for item in batch]).to(device)
-        masks = (logits_of(network, images) > 0).cpu()
+        masks = (logits_of(network, images, mirrored=mirrored) > 0).cpu()
         _score_batch(masks, batch, found, one_object=one_object, context=context)
         yield Validating(stage=stage, done=sum(map(len, found["size_error"])), total=len(items))
     return {name: float(torch.cat(values).mean()) if values else math.nan for name, values in found.items()}
@@ -138,6 +140,7 @@ def compare(
     device: torch.device,
     one_object: bool = True,
     context: float = 1.0,
+    mirrored: bool = False,
 ) -> Generator[Event, None, Comparison]:
     """Score several models on the same planes; one that cannot be used on them is left out with a notice."""
     rows = []
@@ -160,6 +163,7 @@ def compare(
             device=device,
             one_object=one_object,
             context=context,
+            mirrored=mirrored,
         )
         rows.append(
             comparison_row(row_name(model.stage, model.config), metrics, len(dataset.items), model.id)
@@ -219,5 +223,7 @@ def evaluate(project: Project, config: EvaluateConfig | None = None) -> Generato
     for notice in left_out(dataset):
         yield Notice(notice)
     several = any(item.located > 1 for item in dataset.items)
-    table = yield from compare(project, models, dataset, split, device=where, one_object=not several)
+    table = yield from compare(
+        project, models, dataset, split, device=where, one_object=not several, mirrored=config.mirrored
+    )
     yield Ended(stage="evaluate", model=models[-1].id, comparison=table)

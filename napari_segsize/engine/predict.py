@@ -23,6 +23,7 @@ from .config import PredictConfig
 from .dataset import Pixels
 from .device import describe, resolve
 from .events import Ended, Event, Notice, Preview, Started
+from .mirrored import mirrored_logits
 from .scaling import normalised
 
 __all__ = ["logits_of", "model_file", "predict", "predict_pixels", "tiling"]
@@ -31,16 +32,19 @@ _WHOLE = 1024**2  # pixels of a plane up to which no tiling is needed
 _TILE = 512
 
 
-def logits_of(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+def logits_of(network: Callable[[Tensor], Tensor], images: Tensor, *, mirrored: bool = False) -> Tensor:
     """Logits ``(N, 1, H, W)`` of normalised `images` ``(N, C, H, W)``; large planes in overlapping tiles.
 
-    A network that brings an estimate of its memory gets as much at a time as is free.
+    A network that brings an estimate of its memory gets as much at a time as is free. With `mirrored`, it
+    looks four times, and the logits are those of the mean probability: see `mirrored_logits`.
 
     Raises
     ------
     SegsizeError
         If the memory does not hold even the smallest tile.
     """
+    if mirrored:
+        return mirrored_logits(lambda some: logits_of(network, some), images)
     estimate: memory.Estimate | None = getattr(network, "estimate", None)
     shape = images.shape[2:]
     with torch.inference_mode():
@@ -112,6 +116,7 @@ def predict_pixels(
     *,
     device: str = "auto",
     reference: NDArray[np.generic] | Iterable[NDArray[np.generic]] | None = None,
+    mirrored: bool = False,
     say: Callable[[str], object] | None = None,
 ) -> NDArray[np.float32]:
     """Object probability (H, W) of one plane (C, H, W).
@@ -124,6 +129,8 @@ def predict_pixels(
     device : str
     reference : (..., C, H, W) array or blocks of one, optional
         The volume whose mean and deviation normalise the plane; by default the plane itself.
+    mirrored : bool
+        Look four times, as the plane lies and mirrored.
     say : callable, optional
         Told a sentence if the plane is segmented in tiles for want of memory.
     """
@@ -134,12 +141,15 @@ def predict_pixels(
     if say is not None and (sentence := tiling(network, plane.shape[1:], where)):
         say(sentence)
     with asking_between_layers(network):
-        return probabilities(network.to(where), torch.from_numpy(plane), where)
+        return probabilities(network.to(where), torch.from_numpy(plane), where, mirrored=mirrored)
 
 
-def probabilities(network: nn.Module, plane: Tensor, where: torch.device) -> NDArray[np.float32]:
+def probabilities(
+    network: nn.Module, plane: Tensor, where: torch.device, *, mirrored: bool = False
+) -> NDArray[np.float32]:
     """Probabilities (H, W) of one normalised plane (C, H, W)."""
-    result: NDArray[np.float32] = logits_of(network, plane[None].to(where))[0, 0].sigmoid().cpu().numpy()
+    logits = logits_of(network, plane[None].to(where), mirrored=mirrored)
+    result: NDArray[np.float32] = logits[0, 0].sigmoid().cpu().numpy()
     return result
 
 
@@ -188,7 +198,7 @@ def predict(project: Project, config: PredictConfig | None = None) -> Generator[
                 plane = PlaneRef(image.id, index)
                 values = pixels(plane)
                 with asking_between_layers(network):
-                    found = probabilities(network, values, where)
+                    found = probabilities(network, values, where, mirrored=config.mirrored)
                 stack.append(_instances(found > config.threshold))
                 yield Preview(plane=plane, probabilities=found)
         except SegsizeError as error:

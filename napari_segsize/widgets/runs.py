@@ -244,7 +244,7 @@ def _images(count: int) -> str:
     return f"{count} image{'' if count == 1 else 's'}"
 
 
-def segmenting_plane(folder: Path, plane: PlaneRef) -> Run:
+def segmenting_plane(folder: Path, plane: PlaneRef, *, mirrored: bool = False) -> Run:
     """Segment one plane with the current model."""
     from napari_segsize.engine import device
     from napari_segsize.engine.predict import model_file
@@ -253,7 +253,7 @@ def segmenting_plane(folder: Path, plane: PlaneRef) -> Run:
         record = model_file(project)
         yield Started(stage="predict", device=device.describe(), steps=1)
         said: list[str] = []
-        found = _segmented(project, record, plane, say=said.append)
+        found = _segmented(project, record, plane, mirrored=mirrored, say=said.append)
     yield from map(Notice, said)
     yield found
     yield Ended(stage="predict", model=record.id)
@@ -280,7 +280,8 @@ def segmenting(folder: Path, config: PredictConfig, watch: Watch) -> Run:
             plane = watch()
             if isinstance(event, Ended) and plane is not None and plane != shown and plane in done:
                 # the user has gone elsewhere meanwhile
-                yield _segmented(project, model_file(project, config.model), plane, device=config.device)
+                record = model_file(project, config.model)
+                yield _segmented(project, record, plane, device=config.device, mirrored=config.mirrored)
             yield event
 
 
@@ -290,6 +291,7 @@ def _segmented(
     plane: PlaneRef,
     *,
     device: str = "auto",
+    mirrored: bool = False,
     say: Callable[[str], object] | None = None,
 ) -> Preview:
     from napari_segsize.engine.predict import predict_pixels
@@ -300,6 +302,7 @@ def _segmented(
         project.pixels(plane),
         device=device,
         reference=project.blocks(plane.image) if several else None,
+        mirrored=mirrored,
         say=say,
     )
     return Preview(plane=plane, probabilities=found)

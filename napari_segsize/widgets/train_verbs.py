@@ -47,10 +47,11 @@ class TrainVerbs(Session):
             )
             self._desk.begin("finetune" if what == "finetune" else "pretrain", events, keep_history=resume)
 
-    def predict_plane(self) -> None:
+    def predict_plane(self, *, mirrored: bool = False) -> None:
         """Segment the current plane with the current model; the result is ``state.preview``."""
         with self.reporting():
-            self._desk.begin("predict", runs.segmenting_plane(self.opened().folder, self._plane()))
+            events = runs.segmenting_plane(self.opened().folder, self._plane(), mirrored=mirrored)
+            self._desk.begin("predict", events)
 
     def predict(self, config: PredictConfig | None = None) -> None:
         """Segment many images, in the background; that of the current plane becomes ``state.preview``."""

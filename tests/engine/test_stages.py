@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import torch
 
+from napari_segsize.engine.checkpoint import load_network
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
-from napari_segsize.engine.dataset import load_dataset, normalised
+from napari_segsize.engine.dataset import Pixels, load_dataset, normalised
 from napari_segsize.engine.evaluate import evaluate
 from napari_segsize.engine.events import Ended, Loading, Notice, Preview, Started, StepDone
+from napari_segsize.engine.mirrored import mirrored_logits
 from napari_segsize.engine.predict import predict, predict_pixels
 from napari_segsize.engine.stages import finetune, pretrain, resumable
 from napari_segsize.errors import SegsizeError
@@ -274,6 +277,34 @@ def test_predict_writes_labels_and_leaves_out_what_does_not_fit(project: Project
     file = project.models_folder / Path(project.current_model().path).name
     alone = predict_pixels(file, project.pixels(events[1].plane), device="cpu")
     np.testing.assert_allclose(whole, alone, atol=1e-5)
+
+
+def test_predictions_and_comparisons_can_look_four_times(project: Project) -> None:
+    last(pretrain(project, PRETRAIN))
+    record = project.current_model()
+    network, _ = load_network(project.models_folder / record.path)
+    shown = [
+        event
+        for event in predict(project, PredictConfig(mirrored=True, device="cpu"))
+        if isinstance(event, Preview)
+    ]
+    pixels = Pixels(project, "volume")
+    scores = []
+    for event in shown:
+        with torch.inference_mode():
+            wanted = mirrored_logits(network, pixels(event.plane)[None])[0, 0].sigmoid().numpy()
+        np.testing.assert_allclose(event.probabilities, wanted, atol=1e-5)
+        if project.image(event.plane.image).split == "validation":
+            truth = square(int(project.image(event.plane.image).name.split("_")[1]))[1]
+            scores.append((truth & (wanted > 0.5)).sum() / (truth | (wanted > 0.5)).sum())
+    once, four = (
+        last(
+            evaluate(project, EvaluateConfig(split="validation", device="cpu", mirrored=mirrored))
+        ).comparison
+        for mirrored in (False, True)
+    )
+    assert four.rows[0].iou == pytest.approx(np.mean(scores), abs=1e-5)
+    assert four.rows[0].iou != once.rows[0].iou
 
 
 def test_evaluate_compares_the_newest_of_every_kind(project: Project) -> None:

@@ -86,12 +86,13 @@ def test_one_plane_is_segmented(annotated):
     assert preview.probabilities.shape == (32, 32)
 
 
-@pytest.mark.parametrize("gone_on", [False, True])
-def test_of_many_the_plane_on_screen_is_shown(annotated, tmp_path, gone_on):
+@pytest.mark.parametrize(("gone_on", "mirrored"), [(False, False), (True, False), (True, True)])
+def test_of_many_the_plane_on_screen_is_shown(annotated, tmp_path, gone_on, mirrored):
     list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch(), what="pretrain"))
     watch = runs.Watch(plane=PlaneRef(5))
     events = []
-    for event in runs.segmenting(annotated, PredictConfig(folder=str(tmp_path / "labels")), watch):
+    config = PredictConfig(folder=str(tmp_path / "labels"), mirrored=mirrored)
+    for event in runs.segmenting(annotated, config, watch):
         events.append(event)
         if gone_on and isinstance(event, Validating) and event.done == 11:
             watch.plane = PlaneRef(2)
@@ -101,8 +102,10 @@ def test_of_many_the_plane_on_screen_is_shown(annotated, tmp_path, gone_on):
     assert isinstance(events[-1], Ended)
     assert [event.done for event in kinds(events, Validating)] == list(range(1, 13))
     assert len(list((tmp_path / "labels").iterdir())) == 12
-    (alone,) = kinds(runs.segmenting_plane(annotated, watch.plane), Preview)
+    (alone,) = kinds(runs.segmenting_plane(annotated, watch.plane, mirrored=mirrored), Preview)
     np.testing.assert_allclose(shown[-1].probabilities, alone.probabilities, atol=1e-5)
+    (other,) = kinds(runs.segmenting_plane(annotated, watch.plane, mirrored=not mirrored), Preview)
+    assert np.abs(other.probabilities - alone.probabilities).max() > 1e-4
 
 
 def test_groups_are_read_from_paths(tmp_path):
