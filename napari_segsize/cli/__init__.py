@@ -7,10 +7,13 @@ Only what a command needs is imported: `segsize --help` and `segsize new` load n
 
 from __future__ import annotations
 
-from . import contours, exchange, losses, projects, refine, showcase, training
+from . import contours, exchange, losses, projects, refine, relinking, showcase, training
 from .command import app
 
-__all__ = ["app", "contours", "exchange", "losses", "main", "projects", "refine", "showcase", "training"]
+__all__ = [
+    "app", "contours", "exchange", "losses", "main", "projects", "refine", "relinking", "showcase",
+    "training",
+]  # fmt: skip
 
 
 def main() -> None:

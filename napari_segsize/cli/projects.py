@@ -3,6 +3,7 @@
 # typer reads the annotations when the commands are made, hence no `from __future__ import annotations` here.
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -120,9 +121,7 @@ def info(out: "Output", project: ProjectPath = Path()) -> None:
         out.result("info", values, text)
         out.table("part", "Images and annotations", [*_parts(counts), _part("all", counts)])
         out.table("model", "Models (* is in use)", _models(opened))
-        for record in opened.missing():
-            text = f"{record.name}: the file is gone ({record.path}). Add it again from its new place."
-            out.result("missing", {"image": record.name, "path": record.path}, text)
+        _tell_of_files(out, opened, shlex.quote(str(project)))
         for sentence in opened.contradictions():
             out.result("contradiction", {"text": sentence}, sentence)
         _warn_of_mixed(out, opened)
@@ -147,6 +146,19 @@ def use(
         kind = kind_of(known[model].stage)
         text = f"Model {model} is now in use for {_KINDS.get(kind, kind)}."
         out.result("use", {"model": model, "kind": kind}, text)
+
+
+def _tell_of_files(out: "Output", opened: "Project", project: str) -> None:
+    """Name the files that are not as they were, and the command that mends it."""
+    for record in opened.missing():
+        text = (
+            f"{record.name}: the file is gone ({record.path}). Find it with: segsize relink {project} FOLDER"
+        )
+        out.result("missing", {"image": record.name, "path": record.path}, text)
+    for record in opened.changed():
+        mend = f"segsize relink {project} --as-is --image {shlex.quote(record.name)}"
+        text = f"{record.name}: the file has changed since it was added ({record.path}). Put it back, or "
+        out.result("changed", {"image": record.name, "path": record.path}, f"{text}use it as it is: {mend}")
 
 
 def _mover(model: "ModelRecord | None") -> str:

@@ -4,8 +4,9 @@
 that annotate in `ledger`; `exchange` and `contour_files` read and write other programs' files (`csv_lines`,
 `naming`). Under the verbs: `checks`, `rings` (what may be said), `packing` (masks on disk), `outlines` (rings
 and pixels), `store`, `tables`, `migrations` (the SQLite file), `history` (append-only, undo), `amending`
-(changes inside a step), `survey` (looking at everything), `gallery` (image rows and pixels), `images`,
-`formats`, `nifti`, `arrays` (image files); `fingerprint`, `splits`, `stopping`, `trained`.
+(changes inside a step), `survey` (looking at everything), `gallery` (image rows and pixels), `linking`,
+`searching` (which file is an image's), `images`, `formats`, `nifti`, `arrays` (image files); `fingerprint`,
+`splits`, `stopping`, `trained`.
 """
 
 from __future__ import annotations

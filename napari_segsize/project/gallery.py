@@ -38,7 +38,7 @@ _SELECT_IMAGE = select(tables.image).where(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A file that was read and may become an image of the project."""
+    """A file that was read and may become an image of the project, or an image's new file."""
 
     path: Path
     source: ImageSource
@@ -136,20 +136,22 @@ class Gallery:
         """Whether the file is gone."""
         return not self.file(record).exists()
 
-    def has_changed(self, record: ImageRecord) -> bool:
-        """Whether the file is there but is not what was annotated; reads all of it."""
-        path = self.file(record)
-        try:
-            return path.exists() and content_hash(path) != record.sha256
-        except OSError:
-            return True
+    def seen(self, image_id: int) -> Glance:
+        """What was seen of the file of an image when it was linked; -1 where a project knows nothing."""
+        query = select(tables.image.c.file_bytes, tables.image.c.file_time).where(
+            tables.image.c.id == image_id
+        )
+        with self._store.reading() as connection:
+            row = connection.execute(query).one()
+        return Glance(row[0], row[1])
 
-    def fits(self, record: ImageRecord, path: Path) -> bool:
-        """Whether a file has the content of an image."""
-        try:
-            return content_hash(path) == record.sha256
-        except OSError:
-            return False
+    def remember(self, record: ImageRecord, seen: Glance) -> None:
+        """Note that a file has its known content though it was touched: it is not read for that again."""
+        with self._store.writing() as connection:
+            table = tables.image
+            same = (table.c.id == record.id) & (table.c.sha256 == record.sha256)
+            values = {"file_bytes": seen.bytes, "file_time": seen.time}
+            connection.execute(update(table).where(same).values(values))
 
     def planes(self, record: ImageRecord, start: int, stop: int) -> NDArray[Any]:
         """Planes of an image, (planes, C, H, W); a copy."""
@@ -216,21 +218,13 @@ class Gallery:
             ) from error
         if seen == self._checked.get(record.id):
             return
-        if seen != self._seen(record.id) and self.has_changed(record):
+        if seen != self.seen(record.id) and _is_another(record, path):
             self.forget(record.id)
             raise SegsizeError(
                 f"{where} has changed since it was added, so the annotations may no longer fit: put the old "
-                "file back, or re-link the image to accept the new one."
+                "file back, or use the changed file as it is (page Project, or segsize relink --as-is)."
             )
         self._checked[record.id] = seen
-
-    def _seen(self, image_id: int) -> Glance:
-        query = select(tables.image.c.file_bytes, tables.image.c.file_time).where(
-            tables.image.c.id == image_id
-        )
-        with self._store.reading() as connection:
-            row = connection.execute(query).one()
-        return Glance(row[0], row[1])
 
     def _source(self, record: ImageRecord) -> ImageSource:
         key = (record.id, record.path, record.sha256)  # another process may re-link it
@@ -287,6 +281,14 @@ class Gallery:
             "removed": False, "warnings": json.dumps(warnings), "file_bytes": candidate.seen.bytes,
             "file_time": candidate.seen.time,
         }  # fmt: skip
+
+
+def _is_another(record: ImageRecord, path: Path) -> bool:
+    """Whether a file is not what was annotated; reads all of it."""
+    try:
+        return content_hash(path) != record.sha256
+    except OSError:
+        return True
 
 
 def _free_name(connection: Connection, name: str, folder: str) -> str:

@@ -19,7 +19,7 @@ from napari_segsize.project.gallery import Candidate, Gallery
 from napari_segsize.project.history import History
 from napari_segsize.project.images import ImageSource, find_images, is_zarr
 from napari_segsize.project.ledger import Ledger
-from napari_segsize.project.searching import named
+from napari_segsize.project.linking import Links
 from napari_segsize.project.splits import divided, mixed_groups
 from napari_segsize.project.store import Store
 from napari_segsize.project.trained import ModelKind, Trained
@@ -51,6 +51,7 @@ class Project(Ledger):
         self.file = file
         self.folder = file.parent
         super().__init__(store, Gallery(store, self.folder), History(store))
+        self._links = Links(self._gallery, self._history)
         self._trained = Trained(store, self._history, self.folder)
 
     # -- the file
@@ -207,25 +208,22 @@ class Project(Ledger):
         force : bool
             Accept another content (an image that was processed anew), as long as it has the same shape.
         """
-        record, path = self.image(image_id), _absolute(path)
-        candidate = Candidate.of(path)
-        source = candidate.source
-        shape = (source.planes, source.channels, source.height, source.width)
-        expected = (record.planes, record.channels, record.height, record.width)
-        if shape != expected:
-            raise SegsizeError(
-                f"{path} does not fit {record.name}: expected {expected} (planes, channels, rows, columns), "
-                f"got {shape}; add it as a new image."
-            )
-        if candidate.sha256 != record.sha256 and not force:
-            raise SegsizeError(
-                f"{path} is not the file that was annotated as {record.name} (its content differs): choose "
-                "another file, or accept the new content."
-            )
-        with self._history.step(f"Re-linked {record.name}", kind="project") as step:
-            step.touch()
-            self._gallery.link(step.connection, record.id, candidate)
-        return self.image(record.id)
+        self._links.relink(self.image(image_id), _absolute(path), force=force)
+        return self.image(image_id)
+
+    def accept_changed(self, image_id: int) -> ImageRecord:
+        """Use the file of an image, which has changed since it was added, as it now is.
+
+        Sizes, masks and contours stay as they are; the history tells of both contents. A file that has not
+        changed is left alone.
+
+        Raises
+        ------
+        SegsizeError
+            When the file is gone or cannot be read, or when its shape is another.
+        """
+        self._links.accept(self.image(image_id))
+        return self.image(image_id)
 
     def relink_folder(self, folder: str | Path) -> tuple[ImageRecord, ...]:
         """Find missing images by name and content in a folder (and the folders in it), and re-link them."""
@@ -233,19 +231,16 @@ class Project(Ledger):
 
     def relinking(self, folder: str | Path) -> Iterator[ImageRecord | None]:
         """The same, one missing image after the other: re-linked when it comes, None if it is not there."""
-        lost = [(record, Path(record.path).name) for record in self.missing()]
-        places = named(_absolute(folder), {name for _, name in lost})
-        for record, name in lost:
-            path = next((path for path in places[name] if self._gallery.fits(record, path)), None)
-            yield None if path is None else self.relink(record.id, path)
+        for record in self._links.search(_absolute(folder)):
+            yield None if record is None else self.image(record.id)
 
     def missing(self) -> tuple[ImageRecord, ...]:
         """Images whose file is gone."""
-        return tuple(record for record in self.images() if self._gallery.is_missing(record))
+        return self._links.missing()
 
     def changed(self) -> tuple[ImageRecord, ...]:
-        """Images whose file is another one than was added; reads every file."""
-        return tuple(record for record in self.images() if self._gallery.has_changed(record))
+        """Images whose file is another one than was added; reads the files whose size or time is new."""
+        return self._links.changed()
 
     def file_of(self, image_id: int) -> Path:
         """Where the file of an image is, or was."""
