@@ -13,6 +13,7 @@ from napari_segsize.widgets.annotate_verbs import AnnotateVerbs
 from napari_segsize.widgets.contour_desk import ContourDesk
 from napari_segsize.widgets.contour_queue import LINGER_S
 from napari_segsize.widgets.desk import Desk, Launch, RunningJob
+from napari_segsize.widgets.file_watch import FileWatch
 from napari_segsize.widgets.project_verbs import ProjectVerbs
 from napari_segsize.widgets.refine_desk import RefineDesk
 from napari_segsize.widgets.state import State
@@ -41,6 +42,8 @@ class Controller(ProjectVerbs, AnnotateVerbs, TrainVerbs):
         The verbs of the page Contours.
     refining : RefineDesk
         The verbs of the page Refine.
+    files : FileWatch
+        Finds image files that have changed.
 
     See Also
     --------
@@ -52,5 +55,6 @@ class Controller(ProjectVerbs, AnnotateVerbs, TrainVerbs):
     ) -> None:
         super().__init__(threads=threads)
         self._desk = Desk(launch, self)
+        self.files = FileWatch(beside or launch, self)
         self.contours = ContourDesk(beside or launch, self, linger=linger)
         self.refining = RefineDesk(beside or launch, self)

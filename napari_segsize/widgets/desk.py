@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Desk", "Launch", "RunningJob", "is_out_of_memory"]
 
 
+_FILES = ("relink", "accept")  # jobs after which an image may have another file
+
+
 class RunningJob(Protocol):
     """A generator that is being drained somewhere."""
 
@@ -162,6 +165,8 @@ class Desk:
             self._failed(run, error)
         if run.stage in TRAINING and controller.state.folder is not None:
             self.look(controller.state.folder)
+        if run.stage in _FILES or isinstance(error, SegsizeError):  # which may be that a file has changed
+            controller.files.look()
 
     def _on_gone(self) -> None:
         """The job that was let go of has ended: what waited for it can begin."""
@@ -175,7 +180,7 @@ class Desk:
     def _ended(self, run: _Run) -> dict[str, Any]:
         state = self._controller.state
         nothing_left: dict[str, Any] = {slot(run.stage): None} if run.stage in TRAINING else {}
-        if run.stage == "relink":  # what could not be shown may be there now
+        if run.stage in _FILES:  # what could not be shown may be there now
             nothing_left = {"redraw": state.redraw + 1}
         if not run.stopping:
             return {**nothing_left, "message": state.message}

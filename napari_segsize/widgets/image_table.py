@@ -17,7 +17,7 @@ __all__ = ["ImageTable", "ImageTableModel"]
 
 COLUMNS = ("Image", "Group", "Part", "Masks", "Sizes", "Contours")
 _TIPS = (
-    "Double-click to show the image. ! means that its file is missing.",
+    "Double-click to show the image. !: its file is missing. ≠: its file has changed since it was added.",
     "The subject, patient, eye… an image belongs to; one group is never torn apart. Double-click to change.",
     "train: to learn from. validation: to choose the best model. test: only to compare models.",
     "Painted masks (slices)",
@@ -38,6 +38,7 @@ class ImageTableModel(QAbstractTableModel):
         self._images: Sequence[ImageRecord] = ()
         self._counts: Mapping[int, ImageCounts] = {}
         self._missing: frozenset[int] = frozenset()
+        self._changed: frozenset[int] = frozenset()
         self._waiting = False
 
     def show_state(self, state: State) -> None:
@@ -46,15 +47,12 @@ class ImageTableModel(QAbstractTableModel):
         if not same_rows:
             self.beginResetModel()
         self._waiting = _said(state.counts) and not state.image_counts  # counted in the background
-        changed = (self._images, self._counts, self._missing) != (
-            state.images,
-            state.image_counts,
-            state.missing,
-        )
-        self._images, self._counts, self._missing = state.images, state.image_counts, state.missing
+        shown = (self._images, self._counts, self._missing, self._changed)
+        wanted = (state.images, state.image_counts, state.missing, state.changed)
+        self._images, self._counts, self._missing, self._changed = wanted
         if not same_rows:
             self.endResetModel()
-        elif changed and self._images:
+        elif shown != wanted and self._images:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self._images) - 1, len(COLUMNS) - 1))
 
     def image_at(self, row: int) -> ImageRecord:
@@ -87,6 +85,8 @@ class ImageTableModel(QAbstractTableModel):
             return self._tip(image, lost=lost)
         if role == Qt.ItemDataRole.ForegroundRole and lost:
             return QBrush(QColor("#e05050"))
+        if role == Qt.ItemDataRole.ForegroundRole and image.id in self._changed:
+            return QBrush(QColor("#e0a030"))
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() > 2:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -108,7 +108,8 @@ class ImageTableModel(QAbstractTableModel):
         counts = self._counts.get(image.id, ImageCounts())
         if self._waiting and not plain and column > 2:
             return "…"
-        name = image.name if plain or image.id not in self._missing else f"! {image.name}"
+        mark = "! " if image.id in self._missing else "≠ " if image.id in self._changed else ""
+        name = image.name if plain else f"{mark}{image.name}"
         sizes = str(counts.sizes) if counts.sizes or not counts.no_object else "none here"
         contours = f"{counts.contours} + {counts.begun}" if counts.begun else str(counts.contours)
         numbers = (counts.masks, counts.sizes, counts.contours) if plain else (counts.masks, sizes, contours)
@@ -122,6 +123,8 @@ class ImageTableModel(QAbstractTableModel):
             else f"; pixels of {image.spacing[1]:g} x {image.spacing[2]:g} {image.unit}"
         )
         gone = "\nThe file is missing: press Relink." if lost else ""
+        if not lost and image.id in self._changed:
+            gone = "\nThe file has changed since it was added: put it back, or press Use changed file."
         return (
             f"{image.path}\n{shape}, {image.dtype}{spacing}"
             + gone

@@ -75,7 +75,7 @@ class SegsizeWidget(QWidget):
         controller = self.controller
         controller.state_changed.connect(self._on_state_changed)
         self.layers.opened.connect(self._on_opened)
-        self.layers.failed.connect(controller.fail)
+        self.layers.failed.connect(self._on_not_shown)
         controller.failed.connect(show_error)
         controller.crashed.connect(_show_crash)
         self.destroyed.connect(_Farewell(controller, self.layers, self._activity))
@@ -154,7 +154,11 @@ class SegsizeWidget(QWidget):
         try:
             self.layers.show_plane(project, plane)
         except SegsizeError as error:  # a file that vanished, changed, or cannot be read
-            self.controller.fail(str(error))
+            self._on_not_shown(str(error))
+
+    def _on_not_shown(self, sentence: str) -> None:
+        self.controller.fail(sentence)
+        self.controller.files.look()  # its file may have changed while the project was open
 
 
 class _Scroll(QScrollArea):

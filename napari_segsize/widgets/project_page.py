@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_segsize.project.annotation import SPLITS, PlaneRef, Split
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.editors import ignores_stray_wheel
+from napari_segsize.widgets.file_links import IMAGES, FileLinks
 from napari_segsize.widgets.image_table import ImageTable
 from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.recent import recent_projects, remember
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProjectPage"]
 
-_IMAGES = "Images (*.png *.tif *.tiff *.jpg *.jpeg *.bmp *.nii *.nii.gz);;All files (*)"
 _PARTS = {"train": "to learn from", "validation": "to choose the best model", "test": "to compare models"}
 _TABLES = "Tables (*.csv);;All files (*)"
 
@@ -62,6 +62,8 @@ class ProjectPage(QWidget):
         rest.addWidget(self._add_box())
         rest.addWidget(self.table, 1)
         rest.addLayout(self._selection_row())
+        self.links = FileLinks(controller, self.table.selected)
+        rest.addWidget(self.links)
         rest.addWidget(self._split_box())
         rest.addWidget(self._hints)
         rest.addLayout(self._exchange_row())
@@ -97,8 +99,8 @@ class ProjectPage(QWidget):
             remember(state.folder)
         self._folder = state.folder
         self.table.show_state(state)
-        self._relink.setVisible(bool(state.missing))
-        for button in (*self._adders, self._relink):
+        self.links.show_state(state)
+        for button in self._adders:
             button.setEnabled(not state.busy)
         hints = _hints(state)
         self._hints.setText("<br>".join(hints))
@@ -158,9 +160,6 @@ class ProjectPage(QWidget):
         row.addWidget(move)
         tip = "Take the selected images out of the project; no file is deleted"
         row.addWidget(_button("Remove", tip, self._on_remove))
-        tip = "Say where the selected image is now, or in which folder to look for all that are missing"
-        self._relink = _button("Relink…", tip, self._on_relink)
-        row.addWidget(self._relink)
         return row
 
     def _split_box(self) -> QGroupBox:
@@ -227,7 +226,7 @@ class ProjectPage(QWidget):
         self._controller.add_layers(self._layers.image_layers_for_add())
 
     def _on_add_files(self) -> None:
-        names, _ = QFileDialog.getOpenFileNames(self, "Add images", "", _IMAGES)
+        names, _ = QFileDialog.getOpenFileNames(self, "Add images", "", IMAGES)
         if names:
             self._controller.add_files(names, group=GROUPINGS[self._grouping.currentText()])
 
@@ -249,17 +248,6 @@ class ProjectPage(QWidget):
     def _on_remove(self) -> None:
         if ids := self._selected():
             self._controller.remove_images(ids)
-
-    def _on_relink(self) -> None:
-        lost = [image for image in self.table.selected() if image.id in self._controller.state.missing]
-        if len(lost) == 1:
-            name, _ = QFileDialog.getOpenFileName(self, f"Where is {lost[0].name} now?", "", _IMAGES)
-            if name:
-                self._controller.relink(lost[0].id, name)
-            return
-        folder = QFileDialog.getExistingDirectory(self, "Look for the missing images in this folder")
-        if folder:
-            self._controller.relink_folder(folder)
 
     def _on_deal_out(self) -> None:
         self._controller.assign_splits(
@@ -295,6 +283,13 @@ def _hints(state: State) -> list[str]:
     if state.missing:
         count = len(state.missing)
         hints.append(f"⚠ {count} image file{'' if count == 1 else 's'} missing (red): press Relink.")
+    if state.changed:
+        count = len(state.changed)
+        what = "1 image file has" if count == 1 else f"{count} image files have"
+        hints.append(
+            f"⚠ {what} changed since being added (orange): put the old back, or select the image and press "
+            "Use changed file."
+        )
     if all(image.split != "validation" for image in state.images) and len(state.images) > 1:
         hints.append("⚠ No image is held out for validation, so no model can be judged: press Deal out.")
     if mixed := _mixed(state):

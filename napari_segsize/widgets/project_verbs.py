@@ -59,6 +59,11 @@ class ProjectVerbs(Session):
         with self.reporting():
             self._desk.begin("relink", project_runs.searching(self.opened().folder, Path(folder)))
 
+    def accept_changed(self, ids: Iterable[int]) -> None:
+        """Use image files that have changed as they are now; in the background. What was said stays."""
+        with self.reporting():
+            self._desk.begin("accept", project_runs.accepting(self.opened().folder, list(ids)))
+
     # --- groups and splits
 
     def set_group(self, ids: Iterable[int], group: str) -> bool:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from napari_segsize.project.annotation import PlaneRef
     from napari_segsize.widgets.contour_desk import ContourDesk
     from napari_segsize.widgets.desk import Desk
+    from napari_segsize.widgets.file_watch import FileWatch
     from napari_segsize.widgets.refine_desk import RefineDesk
 
 __all__ = ["Session"]
@@ -50,6 +51,7 @@ class Session:
     crashed = Signal(object)
 
     _desk: Desk  # the desks know all verbs, so `Controller` makes them
+    files: FileWatch
     contours: ContourDesk
     refining: RefineDesk
 
@@ -108,10 +110,12 @@ class Session:
         self.reload(folder=project.folder, name=project.name, message=f"Opened {project.name}.")
         self._desk.survey(project.folder)
         self._desk.look(project.folder)
+        self.files.look()
         self.contours.enter(project.folder)
 
     def _leave(self) -> None:
         self._desk.detach()
+        self.files.stop()
         self.contours.leave()
         project, self.project, self._watch, self._away = self.project, None, runs.Watch(), False
         old = self.state

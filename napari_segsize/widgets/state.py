@@ -48,6 +48,7 @@ STAGES = {
     "evaluate": "Comparing models",
     "add": "Adding images",
     "relink": "Finding moved images",
+    "accept": "Taking changed files",
 }
 
 
@@ -60,6 +61,7 @@ class State:
     name: str = ""
     images: tuple[ImageRecord, ...] = ()
     missing: frozenset[int] = frozenset()  # images whose file is gone
+    changed: frozenset[int] = frozenset()  # images whose file is another one than was annotated
     counts: Counts | None = None
     image_counts: Mapping[int, ImageCounts] = field(default_factory=dict)
     contradictions: tuple[str, ...] = ()

@@ -398,6 +398,51 @@ def test_what_is_not_found_is_told(controller, tmp_path):
     assert not controller.state.missing
 
 
+def test_a_changed_file_is_told_and_used_as_it_is(controller):
+    image, other = controller.state.images[:2]
+    controller.put_stamp(6, centre=(4, 4))
+    file = controller.state.folder / image.path
+    file.write_bytes((controller.state.folder / other.path).read_bytes())
+    assert controller.state.changed == frozenset()
+    controller.files.look()
+    assert controller.state.changed == {image.id}
+    drawn = controller.state.redraw
+    controller.accept_changed([image.id])
+    assert controller.state.changed == frozenset()
+    assert controller.state.error == ""
+    assert controller.state.message.startswith(f"The changed file of {image.name} is used now")
+    assert controller.state.redraw > drawn
+    assert controller.state.annotation.stamps[0].size == 6
+
+
+def test_one_of_two_changed_files_has_another_shape(controller):
+    from tifffile import imwrite
+
+    image, other = controller.state.images[:2]
+    folder = controller.state.folder
+    imwrite(folder / image.path, np.eye(7, dtype=np.uint8))
+    imwrite(folder / other.path, np.zeros(other.shape, np.uint8) + np.arange(other.shape[1], dtype=np.uint8))
+    controller.accept_changed([image.id, other.id])
+    assert controller.state.error.startswith("1 of 2 changed files are used as they are; ")
+    assert "put the old file back, or save the new one under another name" in controller.state.error
+    assert controller.state.changed == {image.id}
+    controller.close_project()
+    assert controller.state.changed == frozenset()
+
+
+def test_what_was_found_of_a_project_that_was_left_is_not_told(controller, loop):
+    image, other = controller.state.images[:2]
+    file = controller.state.folder / image.path
+    file.write_bytes((controller.state.folder / other.path).read_bytes())
+    loop.hold = True
+    controller.files.look()
+    controller.close_project()
+    (job, *_) = loop.held
+    assert job.stopped
+    job.finish()
+    assert controller.state.changed == frozenset()
+
+
 def test_looking_for_images_is_a_job_of_its_own(controller, loop, tmp_path):
     image = controller.state.images[0]
     file = controller.state.folder / image.path

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("napari")
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QFileDialog, QPushButton
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QPushButton
 
 from napari_segsize.engine.events import (
     Comparison,
@@ -245,7 +245,58 @@ def test_a_missing_file_is_red_and_found_again(opened, qtbot, tmp_path, monkeypa
     press(qtbot, opened.project_page, "Relink…")
     qtbot.waitUntil(lambda: not controller.state.missing, timeout=30_000)
     qtbot.waitUntil(lambda: opened.layers.plane == PlaneRef(image.id))
-    qtbot.waitUntil(lambda: opened.project_page._relink.isHidden())
+    qtbot.waitUntil(lambda: opened.project_page.links.isHidden())
+
+
+def test_a_changed_file_is_orange_and_used_when_that_is_agreed_to(opened, qtbot, monkeypatch):
+    controller, page = opened.controller, opened.project_page
+    image, other = controller.state.images[3], controller.state.images[0]
+    folder, asked, answers = controller.state.folder, [], []
+    (folder / image.path).write_bytes((folder / other.path).read_bytes())
+    controller.show(PlaneRef(image.id))
+    qtbot.waitUntil(lambda: "has changed since it was added" in opened.status.text())
+    qtbot.waitUntil(lambda: "changed since being added" in page._hints.text())
+    model = page.table.model()
+    assert model.index(3, 0).data() == f"≠ {image.name}"
+    assert "Use changed file" in model.index(3, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert page.links.relink.isHidden()
+
+    def question(_parent, _title, text, *_):
+        asked.append(text)
+        return answers.pop(0)
+
+    monkeypatch.setattr(QMessageBox, "question", question)
+    page.table.clearSelection()
+    press(qtbot, page, "Use changed file…")
+    qtbot.waitUntil(lambda: "No image whose file has changed is selected" in opened.status.text())
+    page.table.selectRow(3)
+    answers[:] = [QMessageBox.StandardButton.No, QMessageBox.StandardButton.Yes]
+    press(qtbot, page, "Use changed file…")
+    assert controller.state.changed == {image.id}
+    press(qtbot, page, "Use changed file…")
+    qtbot.waitUntil(lambda: not controller.state.changed, timeout=30_000)
+    qtbot.waitUntil(lambda: opened.layers.plane == PlaneRef(image.id))
+    qtbot.waitUntil(lambda: page.links.isHidden())
+    assert all(image.name in text for text in asked)
+    assert model.index(3, 0).data() == image.name
+
+
+def test_a_file_that_has_moved_and_changed(opened, qtbot, tmp_path, monkeypatch):
+    controller, page = opened.controller, opened.project_page
+    image, other = controller.state.images[3], controller.state.images[0]
+    (controller.state.folder / image.path).unlink()
+    controller.reload()
+    new = tmp_path / "new.tif"
+    new.write_bytes((controller.state.folder / other.path).read_bytes())
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(new), ""))
+    monkeypatch.setattr(QMessageBox, "question", lambda *a, **k: QMessageBox.StandardButton.Yes)
+    qtbot.waitUntil(lambda: not page.links.isHidden())
+    page.table.selectRow(3)
+    press(qtbot, page, "Relink…")
+    qtbot.waitUntil(lambda: "its content differs" in opened.status.text(), timeout=30_000)
+    press(qtbot, page, "Use changed file…")
+    qtbot.waitUntil(lambda: not controller.state.missing, timeout=30_000)
+    assert controller.project.file_of(image.id) == new
 
 
 def test_errors_are_red_and_notified(opened, qtbot):
