@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.widgets.canvas_words import CanvasWords
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.layer_preview import LayerPreview
 from napari_segsize.widgets.layer_tools import LayerTools
@@ -31,7 +32,8 @@ class LayerPlane(LayerTools, LayerPreview):
 
     def __init__(self, viewer: Viewer, launch: Launch | None = None) -> None:
         super().__init__(viewer)
-        self._opening = Opening(self._on_opened, self.failed.emit, launch)
+        words = CanvasWords(self._shelf)
+        self._opening = Opening(self._on_opened, self.failed.emit, launch, words.say)
         self._awaited: tuple[Project, PlaneRef, str] | None = None  # and the tool that was in use
         self._slider = Later(_SLIDER_MS, self._on_slider_rested, restart=True)
 

@@ -79,6 +79,8 @@ class Opening:
         Called with a sentence when it cannot be read.
     launch : Launch, optional
         Reads in the background. None: everything is read at once.
+    on_words : callable, optional
+        Called with `words` when they change: with "" once nothing is being read, however that came about.
     """
 
     def __init__(
@@ -86,8 +88,10 @@ class Opening:
         on_ready: Callable[[], object],
         on_failed: Callable[[str], object],
         launch: Launch | None = None,
+        on_words: Callable[[str], object] | None = None,
     ) -> None:
         self._on_ready, self._on_failed, self._launch = on_ready, on_failed, launch
+        self._on_words = on_words
         self._held: OrderedDict[Hashable, tuple[Glance | None, Picture]] = OrderedDict()
         self._wanted: Hashable = None
         self._job: RunningJob | None = None
@@ -115,7 +119,8 @@ class Opening:
             return Picture.of(project, plane)
         if self._wanted != key:
             self.cancel()
-            self._wanted, self.words = key, f"Reading {record.name}…"
+            self._wanted = key
+            self._say(f"Reading {record.name}…")
             self._job = self._launch(
                 _reading(project.folder, plane),
                 partial(self._on_read, key, seen),
@@ -125,7 +130,8 @@ class Opening:
 
     def cancel(self) -> None:
         """Let go of what is being read."""
-        job, self._job, self._wanted, self.words = self._job, None, None, ""
+        job = self._job
+        self._forget()
         if job is not None:
             job.stop()
 
@@ -137,7 +143,7 @@ class Opening:
     def _on_read(self, key: Hashable, seen: Glance | None, picture: Picture) -> None:
         if key != self._wanted:
             return  # another image, or none, is wanted by now
-        self._wanted, self._job, self.words = None, None, ""
+        self._forget()
         self._held[key] = (seen, picture)
         self._held.move_to_end(key)
         while len(self._held) > 1 and sum(each.nbytes for _, each in self._held.values()) > _HELD_BYTES:
@@ -147,13 +153,23 @@ class Opening:
     def _on_end(self, key: Hashable, name: str, error: BaseException | None) -> None:
         if error is None or key != self._wanted:
             return
-        self._wanted, self._job, self.words = None, None, ""
+        self._forget()
         if isinstance(error, SegsizeError):
             self._on_failed(str(error))
         elif isinstance(error, MemoryError):
             self._on_failed(f"{name} does not fit into memory: close other programs, or cut it into parts.")
         else:
             self._on_failed(f"{name} could not be read ({type(error).__name__}: {error}).")
+
+    def _forget(self) -> None:
+        self._wanted = self._job = None
+        self._say("")
+
+    def _say(self, words: str) -> None:
+        if words != self.words:
+            self.words = words
+            if self._on_words is not None:
+                self._on_words(words)
 
 
 def _seen(file: Path) -> Glance | None:

@@ -16,10 +16,12 @@ from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project, images
 from napari_segsize.project.stopping import check
 from napari_segsize.widgets import opening, recent, runs
+from napari_segsize.widgets.canvas_words import CanvasWords
 from napari_segsize.widgets.large_volume import LargeVolume
 from napari_segsize.widgets.layers import SegsizeLayers
 from napari_segsize.widgets.main import SegsizeWidget
 from napari_segsize.widgets.opening import Opening, Picture
+from napari_segsize.widgets.shelf import Shelf
 
 
 @pytest.fixture
@@ -40,9 +42,9 @@ class Asked:
     """An `Opening` whose jobs wait to be finished, and what it said."""
 
     def __init__(self):
-        self.launch, self.ready, self.failed = Launch(), 0, []
+        self.launch, self.ready, self.failed, self.said = Launch(), 0, [], []
         self.launch.hold = True
-        self.opening = Opening(self._on_ready, self.failed.append, self.launch)
+        self.opening = Opening(self._on_ready, self.failed.append, self.launch, self.said.append)
 
     def _on_ready(self):
         self.ready += 1
@@ -93,6 +95,7 @@ def test_what_is_wanted_no_longer_is_stopped_and_never_told(project, asked, then
     late.finish()
     assert asked.ready == 0
     assert asked.opening.words == ("Reading two…" if then == "another volume" else "")
+    assert asked.said[-1] == asked.opening.words
 
 
 def test_a_file_that_was_written_anew_is_looked_at_again(project, asked, tmp_path):
@@ -119,6 +122,7 @@ def test_what_goes_wrong_is_said(project, asked, monkeypatch, error, words):
     asked.finish()
     assert words in asked.failed[0]
     assert asked.opening.words == ""
+    assert asked.said == ["Reading one…", ""]
 
 
 def test_the_images_shown_last_are_held_and_others_forgotten(project, asked, monkeypatch):
@@ -156,16 +160,46 @@ def test_nothing_is_shown_until_it_is_there_and_the_tool_stays(project, make_nap
     assert layers.plane is None
     assert layers.base is None
     assert layers.opening == "Reading one…"
+    overlay = CanvasWords(layers._shelf)._overlay
+    assert [layer.name for layer in layers.viewer.layers] == ["Reading one…"]
+    assert (overlay.text, overlay.visible) == ("Reading one…", True)
     layers.show_plane(project, PlaneRef(1, 7))  # the user has gone on to another slice
     launch.held.pop().finish()
     assert shown == [PlaneRef(1, 7)] == [layers.plane]
     assert layers.base.name == "one"
     assert layers.tool == "paint"
+    assert not overlay.visible
+    assert not [layer for layer in layers.viewer.layers if "Reading" in layer.name]
     layers.show_plane(project, TWO)
+    assert (overlay.text, overlay.visible) == ("Reading two…", True)
     layers.clear()  # the project is left
+    assert not overlay.visible
+    assert not layers.viewer.layers
     launch.held.pop().finish()
     assert layers.base is None
     layers.close()
+
+
+def test_words_on_the_canvas_give_back_what_the_user_wrote_there(make_napari_viewer):
+    viewer = make_napari_viewer()
+    words = CanvasWords(Shelf(viewer))
+    overlay = words._overlay
+    overlay.text, overlay.font_size, overlay.visible = "mine", 7, True
+    words.say("Reading one…")
+    words.say("Reading two…")
+    assert [layer.name for layer in viewer.layers] == ["Reading two…"]
+    assert (overlay.text, overlay.visible) == ("Reading two…", True)
+    assert overlay.font_size > 10
+    words.say("")
+    assert (overlay.text, overlay.font_size, overlay.visible) == ("mine", 7, True)
+    words.say("Reading one…")
+    overlay.text = "mine again"  # meanwhile
+    words.say("")
+    assert (overlay.text, overlay.visible) == ("mine again", True)
+    words.say("Reading one…")
+    viewer.layers.clear()  # by the user
+    words.say("")
+    assert not viewer.layers
 
 
 class Slow:
