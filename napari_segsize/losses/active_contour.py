@@ -158,8 +158,9 @@ def chan_vese_loss(
     probs = exact.sigmoid()
     flat = probs.flatten(2)[:, :, None]  # (N, C, 1, V)
     with torch.no_grad():
-        variance, middle = torch.var_mean(pixels, -1, correction=0, keepdim=True)
-        pixels = (pixels - middle) / variance.clamp(min=torch.finfo(exact.dtype).tiny).sqrt()
+        pixels = pixels - pixels.mean(-1, keepdim=True)
+        variance = pixels.square().mean(-1, keepdim=True)  # torch.var_mean warns of an empty batch
+        pixels = pixels / variance.clamp(min=torch.finfo(exact.dtype).tiny).sqrt()
         within = _mean_square(pixels, flat)
         beyond = _mean_square(pixels, 1 - flat)
         # mean over K of inside (I - c1)^2 and outside (I - c2)^2, which stay as they are while u moves

@@ -61,7 +61,7 @@ def area_bounds_loss(
     known = ~bounds.isnan().any(-1)
     low, high = bounds.nan_to_num(nan=0.0, posinf=torch.inf, neginf=-torch.inf).unbind(-1)
     square = (low - area).relu() ** 2 + (area - high).relu() ** 2
-    return reduce_planes(square / logits[0, 0].numel() + unfit, known, reduction)
+    return reduce_planes(square / logits.shape[2:].numel() + unfit, known, reduction)
 
 
 def _check_order(bounds: Tensor, logits: Tensor) -> Tensor | float:

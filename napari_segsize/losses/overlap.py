@@ -68,7 +68,7 @@ def generalised_dice_loss(
 
 
 def _generalised_dice(logits: Tensor, target: Tensor, weight: ClassWeight) -> Tensor:
-    count = logits[0, 0].numel()
+    count = logits.shape[2:].numel()
     both, mass, area = soft_counts(logits, target)  # (N, C)
     overlap = torch.stack([both, count - mass - area + both], -1)  # foreground, background
     total = torch.stack([mass + area, 2 * count - mass - area], -1)

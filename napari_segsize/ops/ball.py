@@ -39,6 +39,9 @@ def ball_means(image: Tensor, radii: Sequence[int]) -> Iterator[Tensor]:
     """
     if not radii or any(radius < 1 or radius != int(radius) for radius in radii):
         raise ValueError(f"radii: expected whole numbers of 1 or more, got {tuple(radii)}.")
+    if image.numel() == 0:  # no Fourier transform takes it
+        yield from (image.clone() for _ in radii)
+        return
     spatial = tuple(image.shape[2:])
     axes = tuple(range(2, image.ndim))
     padded = tuple(_fast_length(side + max(radii)) for side in spatial)

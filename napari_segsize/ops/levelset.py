@@ -322,7 +322,7 @@ def _at(wide: Tensor, shift: dict[int, int]) -> Tensor:
 
 
 def _check(phi: Tensor) -> None:
-    if phi.ndim not in (4, 5) or phi.shape[1] != 1 or not phi.is_floating_point() or 0 in phi.shape:
+    if phi.ndim not in (4, 5) or phi.shape[1] != 1 or not phi.is_floating_point() or 0 in phi.shape[2:]:
         raise ValueError(
             "phi: expected a floating-point (N, 1, *spatial) with 2 or 3 spatial axes, "
             f"got {phi.dtype} {tuple(phi.shape)}."

@@ -122,13 +122,13 @@ class _Entropy(Function):
         found = probs.new_empty(probs.shape[:2])
         if not _compiled("entropy", logits, target, probs, found):
             return _entropies(logits, target).flatten(2).mean(-1)
-        return found.div_(logits[0, 0].numel())
+        return found.div_(logits.shape[2:].numel())
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None]:
         logits, target, probs = ctx.saved_tensors
-        slope = slopes[0] / logits[0, 0].numel()
+        slope = slopes[0] / logits.shape[2:].numel()
         of_logits = None
         if ctx.needs_input_grad[0]:
             of_logits = torch.empty_like(probs)
@@ -149,13 +149,13 @@ class _Focal(Function):
         ctx.save_for_backward(logits, target, wrong, weight, entropies)
         ctx.gamma, ctx.alpha = gamma, alpha
         values: Tensor = torch.linalg.vecdot(weight.flatten(2), entropies.flatten(2))
-        return values / logits[0, 0].numel()
+        return values / logits.shape[2:].numel()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         logits, target, wrong, weight, entropies = ctx.saved_tensors
-        slope = _spread(slopes[0] / logits[0, 0].numel(), logits)
+        slope = _spread(slopes[0] / logits.shape[2:].numel(), logits)
         faster = torch.addcmul(entropies, entropies, wrong, value=-1).mul_(ctx.gamma)  # gamma p_t entropy
         of_logits = of_target = None
         if ctx.needs_input_grad[0]:  # weight (p - y + (1 - 2 y) gamma p_t entropy)

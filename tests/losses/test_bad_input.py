@@ -128,6 +128,16 @@ def test_volumes_are_computed_or_refused_with_a_way_out(name):
         call(name, guess, truth)
 
 
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_of_nothing_is_worth_nothing(name):
+    guess = prediction(name)[:0].requires_grad_()
+    value = call(name, guess, *(each[:0] for each in given(name)))
+    assert value == 0
+    value.backward()
+    assert guess.grad is not None
+    assert guess.grad.shape == guess.shape
+
+
 @pytest.mark.parametrize("name", WITH_TARGET)
 def test_what_is_no_tensor_is_told_apart(name):
     for guess, truth in ((prediction(name).numpy(), target(name)), (prediction(name), target(name).numpy())):
