@@ -165,7 +165,8 @@ class ImageTable(QTableView):
             side.hide()
             side.setDefaultSectionSize(side.fontMetrics().height() + 6)
             top.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            top.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            for column in (0, _GROUP):  # both: a long group would leave nothing for the name
+                top.setSectionResizeMode(column, QHeaderView.ResizeMode.Stretch)
 
     def show_state(self, state: State) -> None:
         """Show the images of a state."""

@@ -200,6 +200,14 @@ def test_the_table_shows_counts_and_opens_images(opened, qtbot):
     qtbot.waitUntil(lambda: controller.state.plane == PlaneRef(controller.state.images[1].id))
 
 
+def test_a_long_group_leaves_room_for_the_name_of_its_image(opened, qtbot):
+    controller, table = opened.controller, opened.project_page.table
+    controller.set_group([controller.state.images[0].id], "a group with a name that is longer than the table")
+    qtbot.waitUntil(lambda: controller.state.images[0].group.startswith("a group"))
+    table.resize(420, 200)
+    qtbot.waitUntil(lambda: abs(table.columnWidth(0) - table.columnWidth(1)) <= 1)
+
+
 def test_the_table_counts_contours_and_what_is_begun(opened, qtbot):
     controller, model = opened.controller, opened.project_page.table.model()
     plane = controller.state.plane
