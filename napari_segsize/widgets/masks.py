@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class Masks:
         self._known: NDArray[np.int32] = np.zeros((0, 0, 0), np.int32)  # what is on disk: (planes, H, W)
         self._touched: set[int] = set()  # planes that may differ from it
         self._told = False
-        self._saving = Later(_PERIOD_MS, self.flush, restart=True)
+        self._held = False  # the mouse button is down: a stroke may pause, but has not ended
+        self._saving = Later(_PERIOD_MS, self._on_time, restart=True)
 
     @property
     def layer(self) -> Labels | None:
@@ -141,6 +142,8 @@ class Masks:
     def close(self) -> None:
         """Save what is unsaved; the layer stays for the user."""
         self._saving.close()
+        if self.layer is not None and self._hold in self.layer.mouse_drag_callbacks:
+            self.layer.mouse_drag_callbacks.remove(self._hold)
         self.flush()
 
     def _made(self, base: Layer, data: NDArray[np.int32]) -> Labels:
@@ -148,6 +151,7 @@ class Masks:
 
         layer = Labels(data, name="Mask", opacity=0.5, **like(base))
         layer.brush_size = max(2, round(max(data.shape) / 25))
+        layer.mouse_drag_callbacks.append(self._hold)
         self._shelf.put("mask", layer)
         return layer
 
@@ -166,6 +170,22 @@ class Masks:
                 "mode": self._on_mode,
             },
         )
+
+    def _hold(self, _layer: Labels, event: Any) -> Iterator[None]:
+        """Watch the mouse from press to release."""
+        self._held = True
+        try:
+            yield
+            while event.type == "mouse_move":
+                yield
+        finally:  # also when napari forgets the drag, because the mode or the layer changed
+            self._held = False
+            self._saving.ask()
+
+    def _on_time(self) -> None:
+        """Nothing has changed for a while: one stroke is one step of undo, however slow."""
+        if not self._held:
+            self.flush()
 
     def _differs(self, number: int) -> bool:
         """Whether a plane holds something that is not on disk."""

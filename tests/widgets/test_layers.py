@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -401,6 +403,27 @@ def test_a_stroke_is_handed_over_by_itself(project, layers, heard, qtbot):
     layers.masks.layer.paint((2, 10, 10), 1)
     qtbot.waitUntil(lambda: bool(heard.masks), timeout=5000)
     assert heard.masks[0][0] == plane_of(project, "stack", 2)
+
+
+def test_a_stroke_that_pauses_is_handed_over_once(project, layers, heard, qtbot):
+    layers.show_plane(project, plane_of(project, "flat"))
+    layer = layers.masks.layer
+    event = SimpleNamespace(type="mouse_press")
+    (drag,) = (each(layer, event) for each in layer.mouse_drag_callbacks if "Masks" in each.__qualname__)
+    next(drag)  # as napari does on press, on every move and on release
+    layer.paint((10, 10), 1)
+    qtbot.wait(500)
+    event.type = "mouse_move"
+    next(drag)
+    layer.paint((10, 12), 1)
+    qtbot.wait(500)
+    assert not heard.masks
+    event.type = "mouse_release"
+    assert next(drag, None) is None
+    qtbot.waitUntil(lambda: bool(heard.masks), timeout=5000)
+    assert len(heard.masks) == 1
+    layers.close()
+    assert not any("Masks" in each.__qualname__ for each in layer.mouse_drag_callbacks)
 
 
 def test_moving_through_slices_saves_nothing(project, layers, heard, qtbot):
