@@ -47,6 +47,14 @@ def _check(mask: Tensor, target: Tensor) -> None:
         raise ValueError(f"mask and target: expected bool, got {mask.dtype} and {target.dtype}")
 
 
+def _check_per_plane(name: str, given: Tensor, mask: Tensor, *last: int) -> None:
+    expected = (*mask.shape[:2], *last)
+    if given.shape != expected:  # (N,) would be taken for C, and every mask compared with every size
+        raise ValueError(
+            f"{name}: expected {expected} for masks {tuple(mask.shape)}, got {tuple(given.shape)}"
+        )
+
+
 def _overlap(mask: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels of the intersection, and of both masks together."""
     _check(mask, target)
@@ -80,13 +88,15 @@ def mean_iou(mask: Tensor, target: Tensor) -> Tensor:
 def size_error(mask: Tensor, size: Tensor) -> Tensor:
     """Squared difference between a mask's object size and the true one in px², (N, C); NaN sizes stay NaN.
 
-    Eq. 22 of Baručić and Kybic, "Learning to segment from object sizes", ITAT 2022.
+    `size` is (N, C). Eq. 22 of Baručić and Kybic, "Learning to segment from object sizes", ITAT 2022.
     """
+    _check_per_plane("size", size, mask)
     return (object_size(mask).to(torch.float64) - size.to(torch.float64)) ** 2
 
 
 def centre_error(mask: Tensor, centre: Tensor) -> Tensor:
     """Distance in px between a mask's centroid and `centre` (N, C, D); an empty mask counts the diagonal."""
+    _check_per_plane("centre", centre, mask, mask.ndim - 2)
     found = centroid(mask.to(torch.float64))
     distance = ((found - centre.to(torch.float64)) ** 2).sum(-1).sqrt()
     diagonal = sum(float(side) ** 2 for side in mask.shape[2:]) ** 0.5

@@ -62,6 +62,15 @@ def test_centre_error_is_a_distance_in_pixels() -> None:
     assert centre_error(ONE, torch.tensor([[[4.0, 5.0]]])).item() == pytest.approx(5.0)
 
 
+@pytest.mark.parametrize("wrong", [(2,), (1, 1), (2, 2), (2, 1, 1)])
+def test_a_size_or_centre_that_is_not_of_each_mask_is_refused(wrong: tuple[int, ...]) -> None:
+    masks = torch.cat([ONE, NONE])
+    with pytest.raises(ValueError, match=r"size: expected \(2, 1\)"):
+        size_error(masks, torch.ones(wrong))
+    with pytest.raises(ValueError, match=r"centre: expected \(2, 1, 2\)"):
+        centre_error(masks, torch.ones(*wrong, 2))
+
+
 def test_hausdorff_speaks_in_spacing() -> None:
     far = plane((1, 7))
     assert hausdorff95(ONE, far).item() == pytest.approx(6.0)
