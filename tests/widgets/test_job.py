@@ -100,7 +100,7 @@ def test_the_work_gives_way_to_the_window_and_nobody_else_is_slowed_down(qtbot, 
     pool = QThreadPool.globalInstance()
     pool.start(lambda: pooled.append(niceness()))  # a thread that has just waited for the work
     assert pool.waitForDone(5000)
-    assert inside[0] > before
+    assert inside == [min(before + 10, 19)]  # whoever runs the tests with `nice` may have used it all up
     assert pooled == [before] == [niceness()]
 
 
