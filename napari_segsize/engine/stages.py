@@ -8,7 +8,7 @@ on the validation images as the one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import SegsizeError
@@ -39,6 +39,8 @@ class Resumable:
     stage: str
     step: int
     steps: int
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """The settings it goes on with, as plain values."""
 
 
 def resumable(project: Project, stages: Sequence[str] = ("pretrain", "finetune")) -> Resumable | None:
@@ -50,7 +52,7 @@ def resumable(project: Project, stages: Sequence[str] = ("pretrain", "finetune")
         state = checkpoint.load(max(files, key=lambda file: file.stat().st_mtime))
     except SegsizeError:
         return None  # a damaged state cannot be resumed; starting anew replaces it
-    return Resumable(state["stage"], state["step"], state["config"]["steps"])
+    return Resumable(state["stage"], state["step"], state["config"]["steps"], state["config"])
 
 
 def pretrain(

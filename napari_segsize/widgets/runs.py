@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -74,11 +74,18 @@ class LayerImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resume:
-    """A stopped training that can go on."""
+    """A stopped training that can go on.
+
+    Attributes
+    ----------
+    config : mapping
+        The settings it goes on with, whatever the page shows; empty while they are not known.
+    """
 
     stage: str
     step: int
     steps: int
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +152,9 @@ def looking(folder: Path) -> Generator[Ready, None, None]:
 
 def _left(stopped: Resumable | None) -> Resume | None:
     """Return the value without torch in its module."""
-    return None if stopped is None else Resume(stage=stopped.stage, step=stopped.step, steps=stopped.steps)
+    if stopped is None:
+        return None
+    return Resume(stage=stopped.stage, step=stopped.step, steps=stopped.steps, config=stopped.config)
 
 
 def surveying(folder: Path) -> Generator[Surveyed, None, None]:

@@ -32,6 +32,7 @@ from napari_segsize.widgets.preferences import read_preferences
 from napari_segsize.widgets.recipe_table import RecipeTable
 from napari_segsize.widgets.runs import What
 from napari_segsize.widgets.state import PIXELS, STAGES, State
+from napari_segsize.widgets.stopped_settings import StoppedSettings
 from napari_segsize.widgets.train_words import facts, left_over, verdict, will_use
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class TrainPage(QWidget):
         self._folder: Path | None = None  # of the project whose loss is shown
         self._recipe = self.finetune.config().recipe
         self.finetune.changed.connect(self._on_finetune_changed)
+        self.stopped = StoppedSettings(self.pretrain, self.finetune, self.loss)
         self.network = NetworkChoice()
         self.network.changed.connect(self._on_network_changed)
         self.pretrain.changed.connect(self._on_pretrain_changed)
@@ -98,6 +100,7 @@ class TrainPage(QWidget):
         self._render_button(state, training=training)
         self._used.setText(will_use(state))
         self._render_network(state)
+        self.stopped.show_state(state)
         self._render_progress(state)
         self._facts.setText(facts(state))
         if self.isVisible() or not state.losses:
@@ -127,7 +130,7 @@ class TrainPage(QWidget):
         elif left is not None:
             text, tip = (
                 f"Resume from step {left.step}",
-                f"Go on: {STAGES[left.stage].lower()}, step {left.step} of {left.steps}, as it was set up",
+                f"Go on: {STAGES[left.stage].lower()}, step {left.step} of {left.steps}, its own settings",
             )
         else:
             text, tip = "Train", "Learn from your masks, then from your sizes"
@@ -172,6 +175,7 @@ class TrainPage(QWidget):
         row.addWidget(self._anew)
         row.addWidget(self._on_cpu)
         layout.addLayout(row)
+        layout.addWidget(self.stopped)
         layout.addWidget(self._bar)
         layout.addWidget(self._facts)
         layout.addWidget(self._verdict)

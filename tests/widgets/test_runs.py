@@ -9,6 +9,7 @@ from napari_segsize.engine import checkpoint
 from napari_segsize.engine.config import FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.contour_config import ContourConfig
 from napari_segsize.engine.events import Ended, Notice, Preview, Started, StepDone, Validating
+from napari_segsize.engine.option import from_dict
 from napari_segsize.engine.run_files import state_file
 from napari_segsize.project import PlaneRef, Project, object_size_of
 from napari_segsize.samples import synthetic_shapes
@@ -52,6 +53,7 @@ def test_stop_leaves_something_to_resume(annotated):
     events.close()
     (ready,) = runs.looking(annotated)
     assert ready.resumable == runs.Resume(stage="pretrain", step=2, steps=3)
+    assert from_dict(PretrainConfig, ready.resumable.config) == SHORT  # which the page shows
     rest = list(runs.training(annotated, SHORT, SHORT_SIZES, runs.Watch(), resume=True))
     assert kinds(rest, StepDone)[0].step == 3
     assert [event.stage for event in kinds(rest, Ended)] == ["pretrain", "finetune"]
