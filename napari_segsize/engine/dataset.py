@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import OrderedDict
-from collections.abc import Generator
+from collections import Counter, OrderedDict
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,17 +15,19 @@ from torch import Tensor
 
 from ..errors import SegsizeError
 from ..project import PlaneRef, Project, Split
+from ..project.annotation import ImageRecord
 from ..project.checks import where
 from ..project.stopping import check
 from .events import Loading
 from .item import Item, item_of
 from .scaling import Scaling, normalised
 
-__all__ = ["Dataset", "Item", "Pixels", "left_out", "load_dataset", "loading", "normalised"]
+__all__ = ["Dataset", "Item", "Pixels", "check_channels", "left_out", "load_dataset", "loading", "normalised"]
 
 logger = logging.getLogger(__name__)
 
 _CACHE_BYTES = 2 << 30  # normalised planes kept in memory
+_NAMED = 3  # images named in a message
 _ONCE_BYTES = 256 << 20  # up to here a volume is read once and held, beyond twice, a block at a time
 
 
@@ -168,7 +170,7 @@ def loading(
             refused[image] = f"{error} Going on without it."
         if not at_hand:
             yield Loading(stage=stage, done=places[image], total=len(records))
-    _check_channels({records[item.plane.image].channels for item in items})
+    _check_channels([records[image] for image in sorted({item.plane.image for item in items})])
     return Dataset(tuple(items), pixels, tuple(refused.values()), skipped)
 
 
@@ -183,9 +185,20 @@ def load_dataset(project: Project, split: Split, *, normalise: str = "volume") -
             return dataset
 
 
-def _check_channels(channels: set[int]) -> None:
-    if len(channels) > 1:
+def check_channels(train: Dataset, validation: Dataset) -> None:
+    """Raise a `SegsizeError` unless one network can take the images of both parts."""
+    shown = {item.plane.image for item in (*train.items, *validation.items)}
+    _check_channels([record for record in train.pixels.project.images() if record.id in shown])
+
+
+def _check_channels(records: Sequence[ImageRecord]) -> None:
+    """Raise a `SegsizeError` that names the images with other numbers of channels than most."""
+    counts = Counter(record.channels for record in records)
+    if len(counts) > 1:
+        most = counts.most_common(1)[0][0]
+        odd = [f"{record.name} ({record.channels})" for record in records if record.channels != most]
+        named = ", ".join(odd[:_NAMED]) + (f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else "")
         raise SegsizeError(
-            f"All images of a project need the same number of channels; these have {sorted(channels)}. "
-            "Remove or convert the odd ones."
+            f"All images of a project need the same number of channels, here {most}; others have {named}. "
+            "Remove these, or convert them."
         )

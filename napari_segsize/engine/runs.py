@@ -22,7 +22,7 @@ from ..models.unet import SegmentationNet
 from .batch import BatchSource
 from .checkpoint import network_entry
 from .config import FineTuneConfig, PretrainConfig
-from .dataset import Dataset
+from .dataset import Dataset, check_channels
 from .device import launch
 from .evaluate import score, score_network
 from .events import Event
@@ -41,13 +41,14 @@ def pretraining(train: Dataset, validation: Dataset, config: PretrainConfig, fil
     Raises
     ------
     SegsizeError
-        Without masks.
+        Without masks, or if the images have different numbers of channels.
     """
     if not train.masks:
         raise SegsizeError(
             "Pre-training needs at least one painted mask among the training images. "
             "Paint one on the Annotate page, or import label images."
         )
+    check_channels(train, validation)
     fabric = launch(config.device, config.precision)
     network = build_network(
         config.model, channels=train.channels, ki_levels=config.ki_levels, seed=config.seed

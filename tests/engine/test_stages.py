@@ -23,7 +23,7 @@ from napari_segsize.engine.mirrored import mirrored_logits
 from napari_segsize.engine.predict import predict, predict_pixels
 from napari_segsize.engine.stages import finetune, pretrain, resumable
 from napari_segsize.errors import SegsizeError
-from napari_segsize.project import PlaneRef, Project
+from napari_segsize.project import PlaneRef, Project, Split
 from napari_segsize.project.stopping import Stopped, stoppable
 
 PRETRAIN = PretrainConfig(steps=4, batch_size=4, validate_every=2, device="cpu")
@@ -248,10 +248,12 @@ def test_planes_with_several_sizes_but_no_place_count_as_their_largest(project: 
     assert item.located == 0
 
 
-def test_images_of_different_channels_are_refused(project: Project) -> None:
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_images_of_different_channels_are_refused(project: Project, split: Split) -> None:
     rgb = project.add_array("colour", np.zeros((24, 20, 3), np.uint8), kind="image", rgb=True)
+    project.set_split(rgb.id, split)
     project.put_mask(PlaneRef(rgb.id), np.ones((24, 20), np.int32))
-    with pytest.raises(SegsizeError, match="same number of channels"):
+    with pytest.raises(SegsizeError, match=r"same number of channels, here 1; others have colour \(3\)"):
         last(pretrain(project, PRETRAIN))
 
 
