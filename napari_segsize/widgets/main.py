@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.utils.notifications import notification_manager, show_error
 from qtpy.QtCore import QElapsedTimer, QEvent, QObject, Qt, QTimer
-from qtpy.QtWidgets import QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import PlaneRef
@@ -171,7 +171,10 @@ class _Scroll(QScrollArea):
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(page)
+        self._reached: QWidget | None = None  # by Tab, and not scrolled away from since
         page.installEventFilter(self)
+        if (bar := self.verticalScrollBar()) is not None:
+            bar.actionTriggered.connect(self._on_scrolled)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802  Qt's name
         """Follow the page's least width, which changes with what it shows."""
@@ -179,7 +182,18 @@ class _Scroll(QScrollArea):
         bar, page = self.verticalScrollBar(), self.widget()
         if event is not None and event.type() in kinds and bar is not None and page is not None:
             self.setMinimumWidth(page.minimumSizeHint().width() + bar.sizeHint().width())
+            if self._reached is not None and self._reached is QApplication.focusWidget():
+                self.ensureWidgetVisible(self._reached)  # Tab came before the page was laid out anew
         return super().eventFilter(watched, event)
+
+    def focusNextPrevChild(self, next: bool) -> bool:  # noqa: N802  Qt's name
+        """Note what Tab reaches: it stays in view while the page changes."""
+        moved = super().focusNextPrevChild(next)
+        self._reached = QApplication.focusWidget()
+        return moved
+
+    def _on_scrolled(self, _action: int) -> None:
+        self._reached = None
 
 
 class _Farewell:

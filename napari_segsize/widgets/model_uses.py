@@ -53,8 +53,8 @@ class ModelUses(QWidget):
 
     def render(self, state: State) -> None:  # type: ignore[override]  # pages of this plugin draw a state
         """Draw a state."""
-        for button in (self._one, self._all, self._compare):
-            button.setEnabled(state.is_open and not state.busy and bool(state.model))
+        for each in (self._one, self._all, self._compare, self._mirrored):
+            each.setEnabled(state.is_open and not state.busy and bool(state.model))
         self._model.setText(f"Current: {state.model}." if state.model else "No model yet.")
 
     def _on_segment_one(self) -> None:

@@ -525,7 +525,7 @@ def test_a_stopped_training_of_contours_does_not_hide_one_of_pixels(controller, 
     controller.warm_up()
     assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, contours)
     assert controller.state.resumable_edges == edges
-    monkeypatch.setattr(runs, "segmenting_plane", lambda folder, plane: iter_of())
+    monkeypatch.setattr(runs, "segmenting_plane", lambda *a, **k: iter_of())
     controller.predict_plane()  # no training: what can go on still can
     assert (controller.state.resumable, controller.state.resumable_contours) == (pixels, contours)
     monkeypatch.setattr(contour_runs, "finetuning", lambda *a, **k: iter_of(Ended(stage="contour")))
@@ -760,7 +760,7 @@ def test_resume_keeps_the_curves(controller, loop, monkeypatch):
 def test_a_preview_of_another_plane_goes_when_the_plane_does(controller, monkeypatch):
     plane = controller.state.plane
 
-    def segmenting_plane(folder, plane):
+    def segmenting_plane(folder, plane, *, mirrored):
         yield Started(stage="predict", device="CPU", steps=1)
         yield Preview(plane=plane, probabilities=np.zeros((32, 32), np.float32))
         yield Ended(stage="predict")
