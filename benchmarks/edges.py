@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--sets", nargs="+", default=["nuclei", "buildings"])
-    parser.add_argument("--methods", nargs="+", default=["likely", "geodesic"])
+    parser.add_argument("--methods", nargs="+", default=["likely", "learned", "geodesic"])
     parser.add_argument("--seeds", type=int, default=3, help="of the jitter")
     parser.add_argument("--choosing", action="store_true", help="align objects of the training images")
     given = parser.parse_args(arguments)

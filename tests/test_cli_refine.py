@@ -113,6 +113,21 @@ def test_files_without_a_project(segsize, tmp_path):
     assert not labels[1].any()
 
 
+def test_files_are_aligned_by_the_network_that_ships(segsize, tmp_path):
+    tifffile.imwrite(tmp_path / "rough.tif", ROUGH.astype(np.uint16))
+    tifffile.imwrite(tmp_path / "image.tif", PIXELS)
+    done = segsize(
+        "refine", "--labels", tmp_path / "rough.tif", "--image", tmp_path / "image.tif", "--out", tmp_path,
+        "--method", "learned",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    labels = tifffile.imread(tmp_path / "rough-aligned.tif")
+    for number in (1, 2):
+        assert overlap(labels == number, number == TRUTH) > max(
+            0.9, overlap(number == ROUGH, number == TRUTH)
+        )
+
+
 def test_an_outline_that_vanishes_stays_as_it_was(segsize, tmp_path):
     labels = ROUGH.copy()
     labels[34, 46:48] = 9

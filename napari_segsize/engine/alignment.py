@@ -1,7 +1,8 @@
 """Aligning rough masks to the edges around them, shown one step at a time.
 
-Two ways: the most likely outline in the band around the rough one (`outline_search`), and the active
-alignment of STEAL (`geodesic`).
+Three ways: the most likely outline in the band around the rough one (`outline_search`), the outline that a
+network believes in which has learned from displaced ones (`learned_outline`), and the active alignment of
+STEAL (`geodesic`).
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def align(
     image : (H, W) or (C, H, W) array, optional
     edges : (H, W) array, optional
         Edges as a network sees them, at least 0. Either this or `image`; both where the method is "likely",
-        which then weighs what either says.
+        which then weighs what either says; "learned" looks at an image alone.
     config : AlignConfig, optional
 
     Yields
@@ -116,6 +117,8 @@ def align(
     if seen is not None:
         return (yield from geodesic_outlines(mask, seen, True, config))
     assert planes is not None
+    if config.method == "learned":
+        return (yield from believed_outlines(mask, planes, config))
     return (yield from geodesic_outlines(mask, planes, False, config))
 
 
@@ -251,6 +254,29 @@ def likely_outlines(
     return ""
 
 
+def believed_outlines(mask: Mask, planes: Values, config: AlignConfig) -> Generator[Mask, None, str]:
+    """Move a mask to where a network believes that it belongs: `align` with the method "learned"."""
+    from .learned_outline import learned_outline
+
+    rough = signed_distances(np.pad(mask, 1))[1:-1, 1:-1]
+    if not _uneven(planes, np.abs(rough) <= config.reach):
+        return NO_EDGES
+    found = learned_outline(mask, planes, config.reach)
+    if not found.any():
+        return VANISHED
+    if np.array_equal(found, mask):
+        return ""
+    wanted = signed_distances(np.pad(found, 1))[1:-1, 1:-1]
+    steps = min(config.steps, int(np.ceil(np.abs(rough[found ^ mask]).max())))
+    before = mask
+    for step in range(1, steps + 1):
+        moved = found if step == steps else rough + (wanted - rough) * step / steps > 0
+        if moved.any() and not np.array_equal(moved, before):
+            yield moved.copy()
+            before = moved
+    return ""
+
+
 def _uneven(planes: Values, near: Mask) -> bool:
     """Whether any of the planes (C, H, W) changes near the outline, where it may move."""
     least = _EVEN * max(float(np.abs(planes).max()), _EVEN)
@@ -268,6 +294,8 @@ def _checked(
         raise ValueError("image, edges: expected one of the two, got neither.")
     if image is not None and edges is not None and config.method == "geodesic":
         raise ValueError('image, edges: expected one of the two with the method "geodesic", got both.')
+    if edges is not None and config.method == "learned":
+        raise ValueError('edges: expected an image alone with the method "learned", got edges.')
     return mask, _planes(image, mask), _planes(edges, mask, most=1)
 
 

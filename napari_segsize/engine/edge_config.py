@@ -16,9 +16,10 @@ class AlignConfig:
 
     method: str = option(
         "likely",
-        "likely: the outline for which most speaks, both what is seen and where it was drawn; geodesic: the "
-        "level set of the paper (STEAL), which ends at edges nearby",
-        choices=("likely", "geodesic"),
+        "likely: the outline for which most speaks, both what is seen and where it was drawn; learned: what "
+        "a network believes that has learned from displaced outlines, for masks 4 px off or more; geodesic: "
+        "the level set of the paper (STEAL), which ends at edges nearby",
+        choices=("likely", "learned", "geodesic"),
     )
     steps: int = option(
         25, "most steps of the outline; each moves it by about a pixel, or two (geodesic)", min=1, max=500
@@ -28,7 +29,8 @@ class AlignConfig:
     )
     stay: float = option(
         0.2,
-        "pull of the old outline (lambda of the paper): 0 trusts the edges alone, 1 moves little",
+        "pull of the old outline (lambda of the paper; not with learned): 0 trusts the edges alone, 1 moves "
+        "little",
         min=0.0,
         max=10.0,
         step=0.05,

@@ -119,11 +119,16 @@ def refine_plane(
     Raises
     ------
     SegsizeError
-        If the image cannot be read.
+        If the image cannot be read, or for edges of a network with a method that does not look at them.
     """
     source: dict[str, Any]
     if network is None:
         source = {"image": project.pixels(rough.plane)}
+    elif config is not None and config.method == "learned":
+        raise SegsizeError(
+            'The method "learned" looks at the image itself, not at the edges of a network. Align to the '
+            "image, or choose another method."
+        )
     else:
         from .edge_stages import edges_of_plane
 

@@ -13,10 +13,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ..errors import SegsizeError
+from ..models.alignment import AlignmentNet, build_alignment_net
 from ..models.contour import ContourNet, build_contour_net
 from ..models.levelset import LevelSetNet, build_levelset_net
 
-__all__ = ["load_levelset_starter", "load_starter", "save_starter", "starter_file"]
+__all__ = ["load_alignment_starter", "load_levelset_starter", "load_starter", "save_starter", "starter_file"]
 
 FORMAT = 1
 
@@ -78,6 +79,26 @@ def load_levelset_starter(path: Path | None = None) -> tuple[LevelSetNet, dict[s
             steps=entry["steps"],
             dt=entry["dt"],
         )
+        network.load_state_dict(weights)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise _odd(path) from error
+    nn.Module.eval(network)
+    return network, entry
+
+
+def load_alignment_starter(path: Path | None = None) -> tuple[AlignmentNet, dict[str, Any]]:
+    """The network for rough outlines that ships, or another file of its kind, and its entry.
+
+    Raises
+    ------
+    SegsizeError
+        If the file is missing, damaged, or of another version.
+    """
+    path = path or starter_file("alignment_starter")
+    header, weights = _read(path)
+    try:
+        entry: dict[str, Any] = json.loads(header["network"])
+        network = build_alignment_net(entry["features"])
         network.load_state_dict(weights)
     except (KeyError, RuntimeError, ValueError) as error:
         raise _odd(path) from error

@@ -30,6 +30,7 @@ def last(*args, **options) -> np.ndarray:
 
 
 BOTH = pytest.mark.parametrize("method", ["likely", "geodesic"])
+EVERY = pytest.mark.parametrize("method", ["likely", "learned", "geodesic"])
 ROUGH = {
     "shifted": disk(centre=(34, 26)),
     "too small": disk(8.0),
@@ -40,7 +41,7 @@ ROUGH = {
 
 @pytest.mark.parametrize("rough", ROUGH.values(), ids=ROUGH)
 @pytest.mark.parametrize("sign", [1, -1])
-@BOTH
+@EVERY
 def test_a_rough_mask_moves_onto_the_object(rough, sign, method):
     steps = list(align(rough, image=sign * picture(disk()), config=AlignConfig(stay=0.1, method=method)))
     assert np.array_equal(steps[0], rough)
@@ -69,12 +70,12 @@ def test_image_and_edges_count_together():
     assert len(list(align(rough, image=flat, edges=flat))) == 1
 
 
-@BOTH
+@EVERY
 def test_a_mask_that_fits_stays(method):
     assert overlap(last(disk(), image=picture(disk()), config=AlignConfig(method=method)), disk()) > 0.95
 
 
-@BOTH
+@EVERY
 def test_holes_and_parts_stay(method):
     truth = (disk(14, centre=(20, 20)) & ~disk(6, centre=(20, 20))) | disk(7, centre=(45, 45))
     rough = (disk(12, centre=(21, 20)) & ~disk(7.5, centre=(21, 20))) | disk(6, centre=(46, 44))
@@ -84,7 +85,7 @@ def test_holes_and_parts_stay(method):
     assert overlap(found, truth) > max(0.8, overlap(rough, truth))
 
 
-@BOTH
+@EVERY
 def test_an_object_at_the_frame_stays_cut(method):
     truth, rough = disk(12, centre=(0, 30)), disk(10, centre=(2, 32))
     found = last(rough, image=picture(truth), config=AlignConfig(method=method))
@@ -92,9 +93,17 @@ def test_an_object_at_the_frame_stays_cut(method):
     assert found[0, 24:36].all()
 
 
-@pytest.mark.parametrize("source", ["image", "edges"])
 @pytest.mark.parametrize("value", [0.0, 0.7, 1e6, np.nan])
-@BOTH
+@pytest.mark.parametrize(
+    ("source", "method"),
+    [
+        ("image", "likely"),
+        ("image", "learned"),
+        ("image", "geodesic"),
+        ("edges", "likely"),
+        ("edges", "geodesic"),
+    ],
+)
 def test_nothing_moves_without_edges(source, value, method):
     config = AlignConfig(method=method)
     (found,) = align_labels(disk().astype(int), **{source: np.full((61, 61), value)}, config=config)
@@ -104,9 +113,10 @@ def test_nothing_moves_without_edges(source, value, method):
 
 
 @pytest.mark.parametrize("fill", [False, True])
-def test_an_empty_and_a_full_mask_come_back(fill):
+@EVERY
+def test_an_empty_and_a_full_mask_come_back(fill, method):
     mask = np.full((9, 9), fill)
-    (found,) = align(mask, image=np.random.default_rng(0).random((9, 9)))
+    (found,) = align(mask, image=np.random.default_rng(0).random((9, 9)), config=AlignConfig(method=method))
     assert np.array_equal(found, mask)
 
 
@@ -232,6 +242,7 @@ def test_a_contested_pixel_stays_with_its_owner_and_nobody_vanishes():
         (lambda: next(align(disk(), image=np.zeros((3, 3)))), "expected \\(61, 61\\) as the mask"),
         (lambda: next(align(disk())), "got neither"),
         (lambda: next(align(disk(), image=disk(), edges=disk(), config=geodesic())), "got both"),
+        (lambda: next(align(disk(), edges=disk(), config=AlignConfig(method="learned"))), "an image alone"),
         (
             lambda: next(align(disk(), image=disk(), edges=np.zeros((3, 3)))),
             "expected \\(61, 61\\) as the mask",

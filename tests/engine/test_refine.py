@@ -10,6 +10,7 @@ from napari_segsize.engine.alignment import Alignment
 from napari_segsize.engine.edge_config import AlignConfig
 from napari_segsize.engine.refine import accept, refine_plane, rough_objects, rough_planes, tendency
 from napari_segsize.errors import SegsizeError
+from napari_segsize.models.edges import build_edge_net
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import mask_of, rings_of
 
@@ -58,6 +59,12 @@ def test_contours_and_the_mask_are_refined_and_put_back_each_in_a_transaction(pr
     assert np.array_equal(mask_of(project.annotation(rough.plane).contours[0].rings, SHAPE), outline)
     project.undo()
     assert np.array_equal(mask_of(project.annotation(rough.plane).contours[0].rings, SHAPE), disk((25, 17)))
+
+
+def test_a_method_that_looks_at_images_refuses_the_edges_of_a_network(project):
+    (rough,) = rough_planes(project)
+    with pytest.raises(SegsizeError, match="Align to the image, or choose another method"):
+        next(refine_plane(project, rough, AlignConfig(method="learned"), network=build_edge_net("small")))
 
 
 def test_a_habit_of_drawing_is_told_from_mistakes():
