@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -705,3 +706,9 @@ def test_a_file_that_does_not_fit_is_one_sentence(tmp_path, text, sentence):
     said = " ".join(done.stderr.split())
     assert sentence in said.replace(str(tmp_path), "")
     assert "run.toml" in said
+
+
+def test_the_next_command_can_be_pasted_though_a_folder_has_blanks(segsize, tmp_path):
+    made = segsize("new", tmp_path / "Projekt Ü 1")
+    _, command = "".join(made.stdout.splitlines()).split("Next: segsize ")
+    assert shlex.split(command) == ["add", str(tmp_path / "Projekt Ü 1"), "IMAGES"]

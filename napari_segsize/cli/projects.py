@@ -43,7 +43,8 @@ def new(
         return
     with Project.create(folder, name=name) as project:
         values = {"name": project.name, "file": project.file}
-        out.result("new", values, f"{project.file}: a new, empty project. Next: segsize add {folder} IMAGES")
+        said = f"{project.file}: a new, empty project. Next: segsize add {shlex.quote(str(folder))} IMAGES"
+        out.result("new", values, said)
 
 
 def _new_sample(out: "Output", folder: Path, name: str) -> None:
@@ -54,7 +55,7 @@ def _new_sample(out: "Output", folder: Path, name: str) -> None:
         values = {"name": project.name, "file": project.file, "masks": masks}
         images = len(project.images())
         said = f"{project.file}: {images} stacks of MRI slices to try, {masks} slices with a mask. "
-        out.result("new", values, f"{said}Next: segsize run {folder}")
+        out.result("new", values, f"{said}Next: segsize run {shlex.quote(str(folder))}")
 
 
 @command()
