@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+
+from psygnal import EmitLoopError
 
 if TYPE_CHECKING:
     from napari_segsize.widgets.shelf import Shelf
@@ -39,7 +42,8 @@ class CanvasWords:
                 self._before = {name: getattr(self._overlay, name) for name in _CHANGED}
             self._set(text=words, font_size=_POINTS, position="top_center", visible=True)
         elif ours:  # else somebody has written something of their own meanwhile
-            self._set(**self._before)
+            with suppress(EmitLoopError):  # the window is gone, and with it the canvas to be told
+                self._set(**self._before)
         if not words:
             self._shelf.remove(_ROLE)
         self._words = words
