@@ -186,9 +186,15 @@ def load_dataset(project: Project, split: Split, *, normalise: str = "volume") -
 
 
 def check_channels(train: Dataset, validation: Dataset) -> None:
-    """Raise a `SegsizeError` unless one network can take the images of both parts."""
+    """Raise a `SegsizeError` unless one network can take the images of both parts.
+
+    Arrays that stand for a project's planes have no names, and are their maker's to check.
+    """
+    project = getattr(train.pixels, "project", None)
+    if project is None:
+        return
     shown = {item.plane.image for item in (*train.items, *validation.items)}
-    _check_channels([record for record in train.pixels.project.images() if record.id in shown])
+    _check_channels([record for record in project.images() if record.id in shown])
 
 
 def _check_channels(records: Sequence[ImageRecord]) -> None:
