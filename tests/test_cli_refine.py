@@ -113,13 +113,16 @@ def test_files_without_a_project(segsize, tmp_path):
     assert not labels[1].any()
 
 
+def refined(segsize, folder, rough, image, *options):
+    """What `segsize refine` does with two files."""
+    tifffile.imwrite(folder / "rough.tif", rough.astype(np.uint16))
+    tifffile.imwrite(folder / "image.tif", image)
+    files = ("--labels", folder / "rough.tif", "--image", folder / "image.tif", "--out", folder)
+    return segsize("refine", *files, *options)
+
+
 def test_files_are_aligned_by_the_network_that_ships(segsize, tmp_path):
-    tifffile.imwrite(tmp_path / "rough.tif", ROUGH.astype(np.uint16))
-    tifffile.imwrite(tmp_path / "image.tif", PIXELS)
-    done = segsize(
-        "refine", "--labels", tmp_path / "rough.tif", "--image", tmp_path / "image.tif", "--out", tmp_path,
-        "--method", "learned",
-    )  # fmt: skip
+    done = refined(segsize, tmp_path, ROUGH, PIXELS, "--method", "learned")
     assert done.exit_code == 0, done.output
     labels = tifffile.imread(tmp_path / "rough-aligned.tif")
     for number in (1, 2):
@@ -131,12 +134,7 @@ def test_files_are_aligned_by_the_network_that_ships(segsize, tmp_path):
 def test_an_outline_that_vanishes_stays_as_it_was(segsize, tmp_path):
     labels = ROUGH.copy()
     labels[34, 46:48] = 9
-    tifffile.imwrite(tmp_path / "rough.tif", labels.astype(np.uint16))
-    tifffile.imwrite(tmp_path / "image.tif", PIXELS)
-    done = segsize(
-        "refine", "--labels", tmp_path / "rough.tif", "--image", tmp_path / "image.tif", "--out", tmp_path,
-        "--method", "geodesic",
-    )  # fmt: skip
+    done = refined(segsize, tmp_path, labels, PIXELS, "--method", "geodesic")
     assert "2 of 3 outlines moved" in done.stdout
     assert "object 9 stays as it was. The outline vanished" in " ".join(done.stderr.split())
     found = tifffile.imread(tmp_path / "rough-aligned.tif")
@@ -144,11 +142,7 @@ def test_an_outline_that_vanishes_stays_as_it_was(segsize, tmp_path):
 
 
 def test_even_images_are_reported_and_left(segsize, tmp_path):
-    tifffile.imwrite(tmp_path / "rough.tif", ROUGH.astype(np.uint16))
-    tifffile.imwrite(tmp_path / "image.tif", np.zeros(SHAPE, np.uint8))
-    done = segsize(
-        "refine", "--labels", tmp_path / "rough.tif", "--image", tmp_path / "image.tif", "--out", tmp_path
-    )
+    done = refined(segsize, tmp_path, ROUGH, np.zeros(SHAPE, np.uint8))
     assert "0 of 2 outlines moved" in done.stdout
     assert "no edges around this object" in " ".join(done.stderr.split())
     assert np.array_equal(tifffile.imread(tmp_path / "rough-aligned.tif"), ROUGH)

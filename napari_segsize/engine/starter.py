@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -20,6 +20,7 @@ from ..models.levelset import LevelSetNet, build_levelset_net
 __all__ = ["load_alignment_starter", "load_levelset_starter", "load_starter", "save_starter", "starter_file"]
 
 FORMAT = 1
+NetT = TypeVar("NetT", bound=nn.Module)
 
 
 def starter_file(name: str = "contour_starter") -> Path:
@@ -48,16 +49,10 @@ def load_starter(path: Path | None = None) -> tuple[ContourNet, dict[str, Any]]:
     SegsizeError
         If the file is missing, damaged, or of another version.
     """
-    path = path or starter_file()
-    header, weights = _read(path)
-    try:
-        entry: dict[str, Any] = json.loads(header["network"])
-        network = build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"])
-        network.load_state_dict(weights)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise _odd(path) from error
-    nn.Module.eval(network)
-    return network, entry
+    return _loaded(
+        path or starter_file(),
+        lambda entry: build_contour_net(entry["kind"], channels=entry["channels"], prompts=entry["prompts"]),
+    )
 
 
 def load_levelset_starter(path: Path | None = None) -> tuple[LevelSetNet, dict[str, Any]]:
@@ -68,22 +63,12 @@ def load_levelset_starter(path: Path | None = None) -> tuple[LevelSetNet, dict[s
     SegsizeError
         If the file is missing, damaged, or of another version.
     """
-    path = path or starter_file("levelset_starter")
-    header, weights = _read(path)
-    try:
-        entry: dict[str, Any] = json.loads(header["network"])
-        network = build_levelset_net(
-            entry["kind"],
-            channels=entry["channels"],
-            prompts=entry["prompts"],
-            steps=entry["steps"],
-            dt=entry["dt"],
-        )
-        network.load_state_dict(weights)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise _odd(path) from error
-    nn.Module.eval(network)
-    return network, entry
+
+    def build(entry: Mapping[str, Any]) -> LevelSetNet:
+        given = {name: entry[name] for name in ("channels", "prompts", "steps", "dt")}
+        return build_levelset_net(entry["kind"], **given)
+
+    return _loaded(path or starter_file("levelset_starter"), build)
 
 
 def load_alignment_starter(path: Path | None = None) -> tuple[AlignmentNet, dict[str, Any]]:
@@ -94,11 +79,17 @@ def load_alignment_starter(path: Path | None = None) -> tuple[AlignmentNet, dict
     SegsizeError
         If the file is missing, damaged, or of another version.
     """
-    path = path or starter_file("alignment_starter")
+    return _loaded(
+        path or starter_file("alignment_starter"), lambda entry: build_alignment_net(entry["features"])
+    )
+
+
+def _loaded(path: Path, build: Callable[[Mapping[str, Any]], NetT]) -> tuple[NetT, dict[str, Any]]:
+    """The network of a file, built from its entry, in evaluation mode, and the entry."""
     header, weights = _read(path)
     try:
         entry: dict[str, Any] = json.loads(header["network"])
-        network = build_alignment_net(entry["features"])
+        network = build(entry)
         network.load_state_dict(weights)
     except (KeyError, RuntimeError, ValueError) as error:
         raise _odd(path) from error

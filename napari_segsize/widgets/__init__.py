@@ -9,5 +9,7 @@ What all share: `controller` (verbs in, a frozen `state` out; the verbs are in `
 `annotate_verbs` and `train_verbs`, on one `session`), `job` (the only thread), `layers` (what is done with
 napari's layers: `layer_plane`, `layer_preview`, `layer_tools`, on the `layer_parts`),
 `overlays` and `shelf` (layers of ours among those of the user), `keys`, `form` and `editors`
-(settings), `preferences`, `loading` and `own_llvm` (what is imported late, and how).
+(settings), `preferences`; of image files `opening` (read before they are shown, with `canvas_words`),
+`file_watch` and `file_links` (changed or moved); `stopped_settings` (what Resume goes on with);
+`loading` and `own_llvm` (what is imported late, and how).
 """
