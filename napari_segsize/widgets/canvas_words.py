@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from psygnal import EmitLoopError
@@ -42,11 +41,18 @@ class CanvasWords:
                 self._before = {name: getattr(self._overlay, name) for name in _CHANGED}
             self._set(text=words, font_size=_POINTS, position="top_center", visible=True)
         elif ours:  # else somebody has written something of their own meanwhile
-            with suppress(EmitLoopError):  # the window is gone, and with it the canvas to be told
-                self._set(**self._before)
+            self._restore()
         if not words:
             self._shelf.remove(_ROLE)
         self._words = words
+
+    def _restore(self) -> None:
+        """Put the overlay back as it was, unless its window is gone, and with it the canvas to be told."""
+        try:
+            self._set(**self._before)
+        except EmitLoopError as error:
+            if not isinstance(error.__cause__, RuntimeError):  # Qt's word for what has been deleted
+                raise
 
     def _put_layer(self, words: str) -> None:
         from napari.layers import Points
