@@ -27,6 +27,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, label
 from napari_segsize.engine.alignment import align_labels
 from napari_segsize.engine.edge_config import AlignConfig
 from napari_segsize.metrics import boundary_f
+from napari_segsize.models.alignment import AlignmentNet
 
 __all__ = ["LEAST", "alignment", "jittered", "main"]
 
@@ -61,6 +62,7 @@ def alignment(
     seeds: int,
     *,
     image: bool = False,
+    network: AlignmentNet | None = None,
 ) -> None:
     """One line for each jitter: BoundF before and after, and the share of the loss that came back."""
     rng = np.random.default_rng(0)
@@ -79,7 +81,7 @@ def alignment(
             source = {} if edges is None else {"edges": edges[k]}
             if image or edges is None:
                 source["image"] = found[k].image.numpy()
-            (one,) = align_labels(rough.astype(np.int32), config=config, **source)
+            (one,) = align_labels(rough.astype(np.int32), config=config, network=network, **source)
             seconds += time.perf_counter() - begun
             before.append(bound_f(rough, truth))
             after.append(bound_f(one.mask(truth.shape), truth))

@@ -25,6 +25,8 @@ random
 dev
     For choosing settings: as split, but reported on the 15 subjects; the validation part is unused.
 
+``--mirrored`` reports every network twice, the second time as it answers in four looks ("four looks").
+
 Every result is one JSON line; ``--table`` prints the means of a results file.
 """
 
@@ -52,6 +54,7 @@ from napari_segsize.engine.dataset import Dataset, Item, normalised
 from napari_segsize.engine.evaluate import score_network
 from napari_segsize.engine.events import Validated
 from napari_segsize.engine.loop import Outcome, Run, fit
+from napari_segsize.engine.predict import logits_of
 from napari_segsize.engine.runs import finetuning, pretraining
 from napari_segsize.metrics import hausdorff95
 from napari_segsize.models.unet import build_unet
@@ -178,12 +181,14 @@ def pretrained(
     return outcome, seconds
 
 
-def report(weights: dict[str, Tensor], data: Dataset, model: str) -> dict[str, float]:
+def report(
+    weights: dict[str, Tensor], data: Dataset, model: str, *, mirrored: bool = False
+) -> dict[str, float]:
     """Metrics of a model on the reporting slices, HD95 (px) included."""
     network = build_unet(model)
     network.load_state_dict(weights)
     network.eval()
-    events = score_network(network, data, stage="evaluate", device=torch.device("cpu"))
+    events = score_network(network, data, stage="evaluate", device=torch.device("cpu"), mirrored=mirrored)
     while True:
         try:
             next(events)
@@ -192,7 +197,7 @@ def report(weights: dict[str, Tensor], data: Dataset, model: str) -> dict[str, f
             break
     with torch.inference_mode():
         images = torch.stack([data.pixels(item.plane) for item in data.items])
-        found = torch.cat([network(chunk) > 0 for chunk in images.split(128)])
+        found = torch.cat([logits_of(network, some, mirrored=mirrored) > 0 for some in images.split(128)])
     targets = torch.stack([item.mask for item in data.items])[:, None]  # type: ignore[misc]
     return {**metrics, "hd95": float(hausdorff95(found, targets).mean())}
 
@@ -210,25 +215,26 @@ def experiment(
     )
     file = Path(tempfile.mkdtemp()) / "run.pt"
 
-    def line(method: str, outcome: Outcome, seconds: float) -> dict:
-        metrics = report(outcome.weights, reporting, options.model)
-        return {
-            "protocol": options.protocol,
-            "masks": masks,
-            "seed": seed,
-            "method": method,
-            "centre": options.centre,
-            "steps": outcome.step,
-            "seconds": round(seconds, 1),
-            **{k: round(v, 5) for k, v in metrics.items()},
-        }
+    def lines(method: str, outcome: Outcome, seconds: float) -> Iterator[dict]:
+        for looks in ("", ", four looks")[: 1 + options.mirrored]:
+            metrics = report(outcome.weights, reporting, options.model, mirrored=bool(looks))
+            yield {
+                "protocol": options.protocol,
+                "masks": masks,
+                "seed": seed,
+                "method": method + looks,
+                "centre": options.centre,
+                "steps": outcome.step,
+                "seconds": round(seconds, 1),
+                **{k: round(v, 5) for k, v in metrics.items()},
+            }
 
     few = dataset(planes, data, train, chosen)
     outcome, seconds = pretrained(
         few, validation, pretrain_config, file, options, (options.protocol, masks, seed)
     )
     if "masks only" in options.methods:
-        yield line("masks only", outcome, seconds)
+        yield from lines("masks only", outcome, seconds)
     points, extents = ends(data["masks"])
     entry = network_entry(options.model, 1, "volume", 256)
     paper = FineTuneConfig.paper(seed=seed, **json.loads(options.paper))
@@ -248,11 +254,11 @@ def experiment(
             tuned, seconds = trained(
                 finetuning(weak, validation, network, entry, config, file), options.verbose
             )
-            yield line(method, tuned, seconds)
+            yield from lines(method, tuned, seconds)
     if "all masks" in options.methods:
         every = dataset(planes, data, train, set(train.tolist()))
         full, seconds = trained(pretraining(every, validation, pretrain_config, file), options.verbose)
-        yield line("all masks", full, seconds)
+        yield from lines("all masks", full, seconds)
 
 
 def table(file: Path) -> None:
@@ -296,6 +302,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--cache", type=Path, help="folder that keeps the networks trained from masks only")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--mirrored", action="store_true", help="report four looks too")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     if options.table:

@@ -13,13 +13,10 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -29,37 +26,19 @@ from contour_sets import scenes  # noqa: E402
 from starter_shapes import drawn_object, drawn_open_object  # noqa: E402
 
 from napari_segsize.engine.closeup import in_three_channels  # noqa: E402
-from napari_segsize.engine.learned_outline import alignment_inputs  # noqa: E402
-from napari_segsize.engine.outline_search import signed_distances  # noqa: E402
+from napari_segsize.engine.displaced import Outlined, displaced_window, rim_of  # noqa: E402
 from napari_segsize.engine.starter import load_alignment_starter, save_starter  # noqa: E402
 from napari_segsize.models.alignment import build_alignment_net  # noqa: E402
 
 CC0 = ("nuclei", "cardiac", "masses")
-SIDE = 96  # px of a window
-AROUND = 20  # px around it, so that noise and distances do not end with it
 LEAST = 150  # px of an object
 DRAWN_SHARE, OPEN_SHARE = 0.5, 0.3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Object:
-    """One object with its surroundings: three colours, mask, where the image is, pixels of its outline."""
-
-    colours: NDArray[np.float32]  # (3, H, W)
-    mask: NDArray[np.bool_]
-    inside: NDArray[np.bool_]
-    rim: NDArray[np.intp]  # (K, 2)
+Source = Callable[[np.random.Generator], Outlined]
 
 
-Source = Callable[[np.random.Generator], Object]
-
-
-def rim(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Pixels along the outline, (K, 2)."""
-    return np.argwhere(np.abs(signed_distances(mask)) < 1)
-
-
-def objects(data: Path, name: str) -> list[Object]:
+def objects(data: Path, name: str) -> list[Outlined]:
     """The objects of a set's train part, 40 px around each, also beyond the frame."""
     result = []
     for scene in scenes(data, name, validation=False):
@@ -73,49 +52,20 @@ def objects(data: Path, name: str) -> list[Object]:
             at = [each.clip(0, side - 1) for each, side in zip((y, x), mask.shape, strict=True)]
             inside = np.logical_and.outer(at[0] == y, at[1] == x)
             own = mask[np.ix_(*at)] & inside
-            result.append(Object(colours[:, at[0]][:, :, at[1]], own, inside, rim(own)))
+            result.append(Outlined(colours[:, at[0]][:, :, at[1]], own, inside, rim_of(own)))
     return result
 
 
-def drawn(rng: np.random.Generator) -> Object:
+def drawn(rng: np.random.Generator) -> Outlined:
     """A new drawn object."""
     draw = drawn_open_object if rng.random() < OPEN_SHARE else drawn_object
     colours, mask = draw(rng, 128, rng.uniform(20, 90))
-    return Object(colours, mask, np.ones_like(mask), rim(mask))
+    return Outlined(colours, mask, np.ones_like(mask), rim_of(mask))
 
 
-def one_of(found: Sequence[Object]) -> Source:
+def one_of(found: Sequence[Outlined]) -> Source:
     """Draw from some objects, each as often."""
     return lambda rng: found[rng.integers(len(found))]
-
-
-def sample(one: Object, rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Inputs (6, S, S), the true mask and what counts, (1, S, S) each."""
-    sides = one.mask.shape
-    corner = one.rim[rng.integers(len(one.rim))] + rng.integers(-24, 25, 2) - SIDE // 2
-    corner = [int(np.clip(at, -8, side - SIDE + 8)) for at, side in zip(corner, sides, strict=True)]
-    wanted = [np.arange(at - AROUND, at + SIDE + AROUND) for at in corner]
-    there = [each.clip(0, side - 1) for each, side in zip(wanted, sides, strict=True)]
-    known = np.logical_and.outer(there[0] == wanted[0], there[1] == wanted[1])
-    true = one.mask[np.ix_(*there)] & known
-    px = float(np.exp(rng.uniform(0, np.log(10))))
-    noise = gaussian_filter(rng.standard_normal(true.shape), rng.uniform(4, 9))
-    noise = np.clip(noise / noise.std() * px / 1.5, -px, px)
-    if rng.random() < 0.3:  # all too large, or too small
-        noise = noise + rng.normal() * px / 4
-    away = signed_distances(true) if true.any() and not true.all() else np.where(true, 99.0, -99.0)
-    rough = away + noise > 0
-    distance = signed_distances(rough) if rough.any() and not rough.all() else np.where(rough, 99.0, -99.0)
-    colours = one.colours[:, there[0]][:, :, there[1]] * rng.uniform(0.7, 1.4) + rng.normal(0, 0.3, (3, 1, 1))
-    inside = one.inside[np.ix_(*there)] & known
-    stack = np.concatenate([colours, np.stack([distance, inside, true])])
-    stack = stack[:, AROUND:-AROUND, AROUND:-AROUND]
-    stack = np.rot90(stack, rng.integers(4), (1, 2))
-    stack = np.ascontiguousarray(stack[:, :, :: rng.choice([-1, 1])], np.float32)
-    *colour, far, seen, target = torch.from_numpy(stack)
-    inputs = alignment_inputs(torch.stack(colour), far, seen, px + 1)
-    counts = (far.abs() <= px + 2) & (seen > 0)
-    return inputs, target[None], counts[None].float()
 
 
 def main() -> None:
@@ -151,7 +101,7 @@ def main() -> None:
         rows = []
         for _ in range(arguments.batch):
             source = drawn if rng.random() < DRAWN_SHARE else sources[rng.integers(len(sources))]
-            rows.append(sample(source(rng), rng))
+            rows.append(displaced_window(source(rng), rng))
         inputs, target, counts = (torch.stack(each) for each in zip(*rows, strict=True))
         value = functional.binary_cross_entropy_with_logits(network(inputs), target, reduction="none")
         loss = (value * counts).sum() / counts.sum().clamp(min=1)

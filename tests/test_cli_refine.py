@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import fields
 from pathlib import Path
 
@@ -195,3 +196,82 @@ def test_labels_that_do_not_fit(segsize, tmp_path):
     assert "does not fit" in sentence(segsize(*words))
     tifffile.imwrite(tmp_path / "rough.tif", np.zeros(SHAPE, np.uint16))
     assert "holds no object" in sentence(segsize(*words))
+
+
+LEARN = ("--steps", 4, "--validate-every", 2, "--batch-size", 2, "--warm-up", 0, "--average", 0)
+
+
+@pytest.fixture
+def many(folder) -> Path:
+    """More outlines: as many as a network for them needs."""
+    with Project.open(folder) as opened:
+        for number in range(3):
+            plane = PlaneRef(opened.add_array(f"more{number}", PIXELS, split="train").id, 0)
+            opened.put_mask(plane, TRUTH)
+        opened.put_mask(PlaneRef(opened.images()[1].id, 0), TRUTH)
+    return folder
+
+
+def test_a_taught_network_is_the_one_that_learned_uses(many, segsize, monkeypatch):
+    from napari_segsize.engine import alignment_stages
+    from napari_segsize.models.alignment import build_alignment_net
+
+    fresh = build_alignment_net(8, seed=0), {"features": 8}  # knows nothing: a few steps make it better
+    monkeypatch.setattr(alignment_stages, "load_alignment_starter", lambda: fresh)
+    done = segsize(
+        "train-alignment", many, *LEARN, "--steps", 60, "--validate-every", 20, "--learning-rate", 0.01,
+        "--batch-size", 4, "--farthest", 5, "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["promoted"] is True
+    assert last["metrics"]["back"] > 0
+    info = segsize("info", many)
+    assert f"Rough outlines are moved by model {last['model']}" in " ".join(info.stdout.split())
+    monkeypatch.undo()
+    with Project.open(many) as opened:
+        opened.put_mask(PlaneRef(opened.images()[1].id, 0), ROUGH)
+    moved = segsize("refine", many, "--method", "learned", "--reach", 4, "--out", many / "taught")
+    assert moved.exit_code == 0, moved.output
+    other = segsize(
+        "refine", "--labels", label_file(many, ROUGH), "--image", image_file(many), "--method", "learned",
+        "--reach", 4, "--out", many / "shipped",
+    )  # fmt: skip
+    assert other.exit_code == 0, other.output
+    taught = tifffile.imread(many / "taught" / "0002-cell1-aligned.tif")
+    assert not np.array_equal(taught, tifffile.imread(many / "shipped" / "rough-aligned.tif"))
+
+
+def label_file(folder: Path, labels: np.ndarray) -> Path:
+    tifffile.imwrite(folder / "rough.tif", labels.astype(np.uint16))
+    return folder / "rough.tif"
+
+
+def image_file(folder: Path) -> Path:
+    tifffile.imwrite(folder / "image.tif", PIXELS)
+    return folder / "image.tif"
+
+
+def test_too_few_outlines_to_teach_are_a_sentence(folder, segsize):
+    done = segsize("train-alignment", folder, *LEARN, "--device", "cpu")
+    assert "there are 4 in training and validation images" in sentence(done)
+
+
+def test_a_stopped_teaching_names_the_command_that_goes_on(many, segsize, monkeypatch):
+    from napari_segsize.engine import alignment_stages
+
+    ran = alignment_stages.train_alignment
+
+    def stopped(*arguments, **more):
+        for event in ran(*arguments, **more):
+            if getattr(event, "step", 0) == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield event
+
+    monkeypatch.setattr(alignment_stages, "train_alignment", stopped)
+    done = segsize("train-alignment", many, *LEARN, "--device", "cpu")
+    assert "segsize train-alignment" in " ".join(done.output.split())
+    assert "--resume" in done.output
+    monkeypatch.undo()
+    again = segsize("train-alignment", many, "--resume")
+    assert again.exit_code == 0, again.output

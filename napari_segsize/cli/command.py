@@ -32,7 +32,7 @@ EXIT_STOPPED = 130  # 128 + SIGINT, as shells count
 _SHOWN = (
     "demo", "run", "new", "add", "split", "info", "relink", "import-sizes", "import-masks",
     "import-contours", "pretrain", "finetune", "evaluate", "predict", "use", "evolve", "finetune-contours",
-    "finetune-levelsets", "refine", "train-edges", "edges", "losses", "loss",
+    "finetune-levelsets", "refine", "train-alignment", "train-edges", "edges", "losses", "loss",
 )  # fmt: skip
 """Commands in the order of a project's life; those that are not named here come last, by name."""
 

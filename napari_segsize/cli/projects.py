@@ -112,13 +112,16 @@ def info(out: "Output", project: ProjectPath = Path()) -> None:
 
     with Project.open(project) as opened:
         counts, current = opened.counts(), opened.current_model("contours")
-        levelset = opened.current_model("levelsets")
+        levelset, aligner = opened.current_model("levelsets"), opened.current_model("alignment")
         values = {"name": opened.name, "folder": opened.folder, "counts": counts.as_dict()}
         values["contour_model"] = current.id if current else None
         values["levelset_model"] = levelset.id if levelset else None
+        values["alignment_model"] = aligner.id if aligner else None
         text = f"{opened.name} ({opened.folder})\nContours are moved by {_mover(current)}."
         if levelset is not None:
             text += f"\nLevel sets are moved by {_mover(levelset)}."
+        if aligner is not None:
+            text += f"\nRough outlines are moved by {_mover(aligner)} (refine --method learned)."
         out.result("info", values, text)
         out.table("part", "Images and annotations", [*_parts(counts), _part("all", counts)])
         out.table("model", "Models (* is in use)", _models(opened))

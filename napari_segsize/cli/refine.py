@@ -1,4 +1,4 @@
-"""Commands for outlines: align rough ones, train the network that finds thin edges, write its edges."""
+"""Commands for outlines: align rough ones, teach the networks for that and for thin edges, write edges."""
 
 # typer reads the annotations when the commands are made, hence no `from __future__ import annotations` here.
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..engine.edge_config import AlignConfig, EdgeConfig
+from ..engine.edge_config import AlignConfig, AlignmentConfig, EdgeConfig
 from ..errors import SegsizeError
 from .command import EXIT_STOPPED, ProjectPath, command
 from .training import Resume, train
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from ..engine.alignment import Alignment
     from ..engine.events import Event
     from ..engine.refine import Rough
+    from ..models.alignment import AlignmentNet
     from ..models.edges import EdgeNet
     from ..project import ImageRecord, PlaneRef, Project, Split
     from .output import Output
 
-__all__ = ["edges", "refine", "train_edges"]
+__all__ = ["edges", "refine", "train_alignment", "train_edges"]
 
 SplitName = Literal["all", "train", "validation", "test"]
 _TO = "the image's own edges, or those of the project's edge network (segsize train-edges)"
@@ -71,6 +72,21 @@ def refine(
     )
     if stopped:
         raise typer.Exit(EXIT_STOPPED)
+
+
+@command(config=AlignmentConfig)
+def train_alignment(
+    out: "Output", config: AlignmentConfig, project: ProjectPath = Path(), resume: Resume = False
+) -> None:
+    """Teach the network behind `refine --method learned` the outlines of a project, also rough ones.
+
+    It goes on from the one in use and is used only if it brings held-out outlines back better.
+    """
+    from ..engine.alignment_stages import train_alignment as taught
+    from ..project import Project
+
+    with Project.open(project) as opened:
+        train(out, opened, taught(opened, config, resume=resume), "alignment")
 
 
 @command(config=EdgeConfig)
@@ -183,12 +199,17 @@ class _Planes(_Work):
             from ..engine.edge_stages import current_edge_network
 
             network = current_edge_network(self._project)
+        aligner: AlignmentNet | None = None
+        if self._config.method == "learned":
+            from ..engine.alignment_stages import alignment_network
+
+            aligner = alignment_network(self._project)[0]
         planes = rough_planes(self._project, self._split)
         total = sum(len(rough.objects) + len(rough.painted) for rough in planes)
         yield Started(stage="refine", device="CPU", steps=total, images=len(planes))
         for rough in planes:
             record = self._project.image(rough.plane.image)
-            moving = refine_plane(self._project, rough, self._config, network=network)
+            moving = refine_plane(self._project, rough, self._config, network=network, aligner=aligner)
             found = yield from self._aligned(moving, _where(record, rough.plane))
             yield from self._keep(rough, found, record)
         yield Ended(stage="refine")

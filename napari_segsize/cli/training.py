@@ -43,7 +43,12 @@ Preset = Annotated[
     str,
     typer.Option("--preset", metavar="NAME", help="a recipe for --loss; `segsize losses` lists them"),
 ]
-_COMMANDS = {"contour": "finetune-contours", "levelset": "finetune-levelsets", "edges": "train-edges"}
+_COMMANDS = {
+    "contour": "finetune-contours",
+    "levelset": "finetune-levelsets",
+    "edges": "train-edges",
+    "alignment": "train-alignment",
+}
 """What trains a stage, where the command is not called like it."""
 _MOVED = {"contour": "contours", "levelset": "level sets"}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from .edge_config import AlignConfig
 from .geodesic import NO_EDGES, VANISHED, geodesic_outlines
 from .outline_evidence import edge_evidence, image_evidence
 from .outline_search import best_outline, signed_distances
+
+if TYPE_CHECKING:
+    from ..models.alignment import AlignmentNet
 
 __all__ = ["Alignment", "align", "align_labels", "merged"]
 
@@ -78,6 +81,7 @@ def align(
     image: NDArray[Any] | None = None,
     edges: NDArray[Any] | None = None,
     config: AlignConfig | None = None,
+    network: AlignmentNet | None = None,
 ) -> Generator[Mask, None, str]:
     """Move a rough mask onto the edges around it.
 
@@ -90,6 +94,8 @@ def align(
         Edges as a network sees them, at least 0. Either this or `image`; both where the method is "likely",
         which then weighs what either says; "learned" looks at an image alone.
     config : AlignConfig, optional
+    network : AlignmentNet, optional
+        Which one believes, with the method "learned". None: the one that ships.
 
     Yields
     ------
@@ -118,7 +124,7 @@ def align(
         return (yield from geodesic_outlines(mask, seen, True, config))
     assert planes is not None
     if config.method == "learned":
-        return (yield from believed_outlines(mask, planes, config))
+        return (yield from believed_outlines(mask, planes, config, network))
     return (yield from geodesic_outlines(mask, planes, False, config))
 
 
@@ -129,6 +135,7 @@ def align_labels(
     edges: NDArray[Any] | None = None,
     config: AlignConfig | None = None,
     numbers: Iterable[int] | None = None,
+    network: AlignmentNet | None = None,
 ) -> Generator[Alignment, None, None]:
     """Align the objects of a label image, each on its own crop and as if it were alone.
 
@@ -136,7 +143,7 @@ def align_labels(
     ----------
     labels : (H, W) integer array
         0 is background.
-    image, edges, config
+    image, edges, config, network
         As for `align`.
     numbers : iterable of int, optional
         Which objects. None: all.
@@ -169,6 +176,7 @@ def align_labels(
             image=None if image is None else np.asarray(image)[crop],
             edges=None if edges is None else np.asarray(edges)[crop],
             config=config,
+            network=network,
         )
         steps, notice = _drained(moving)
         yield Alignment(int(number), (int(top), int(left)), np.stack(steps), notice)
@@ -254,14 +262,16 @@ def likely_outlines(
     return ""
 
 
-def believed_outlines(mask: Mask, planes: Values, config: AlignConfig) -> Generator[Mask, None, str]:
+def believed_outlines(
+    mask: Mask, planes: Values, config: AlignConfig, network: AlignmentNet | None = None
+) -> Generator[Mask, None, str]:
     """Move a mask to where a network believes that it belongs: `align` with the method "learned"."""
     from .learned_outline import learned_outline
 
     rough = signed_distances(np.pad(mask, 1))[1:-1, 1:-1]
     if not _uneven(planes, np.abs(rough) <= config.reach):
         return NO_EDGES
-    found = learned_outline(mask, planes, config.reach)
+    found = learned_outline(mask, planes, config.reach, network)
     if not found.any():
         return VANISHED
     if np.array_equal(found, mask):

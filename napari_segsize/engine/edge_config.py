@@ -1,4 +1,4 @@
-"""Settings of edges: how rough masks are aligned, and how the network behind thin edges learns."""
+"""Settings of edges: how rough masks are aligned, and how the networks for that and for thin edges learn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from .option import check, option
 from .training_config import TrainingConfig, again
 
-__all__ = ["AlignConfig", "EdgeConfig"]
+__all__ = ["AlignConfig", "AlignmentConfig", "EdgeConfig"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,5 +135,26 @@ class EdgeConfig(TrainingConfig):
         unit="px",
         advanced=True,
     )
+    validate_every: int = again("validate_every", 100)
+    patience: int = again("patience", 6)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlignmentConfig(TrainingConfig):
+    """How the network for rough outlines learns from the outlines of a project."""
+
+    steps: int = again("steps", 1500)
+    learning_rate: float = again("learning_rate", 1e-3)
+    batch_size: int = option(8, "windows of 96 px in one step", min=1)
+    farthest: float = option(
+        10.0,
+        "most that outlines are displaced while it learns to bring them back: how wrong masks can be",
+        min=2.0,
+        max=12.0,
+        step=0.5,
+        unit="px",
+        title="Displaced by up to",
+    )
+    average: float = again("average", 0.99)
     validate_every: int = again("validate_every", 100)
     patience: int = again("patience", 6)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +20,17 @@ from .closeup import in_three_channels
 from .dataset import normalised
 from .events import Event, Loading
 
-__all__ = ["EdgeItem", "edge_items", "hold_out_planes", "item_from_labels", "labels_of_plane", "with_labels"]
+__all__ = [
+    "EdgeItem",
+    "edge_items",
+    "hold_out_planes",
+    "item_from_labels",
+    "labels_of_plane",
+    "planes_with_outlines",
+    "with_labels",
+]
+
+ItemT = TypeVar("ItemT")
 
 _LEAST = 4  # px: smaller objects have no outline to speak of
 _AROUND = 8  # px: how far around an accepted contour the image is known, where no mask tells
@@ -114,11 +125,42 @@ def edge_items(
     notices : tuple of str
         A sentence for every image that could not be read.
     """
+
+    def make(annotation: PlaneAnnotation, image: Tensor, labels: NDArray[np.int32]) -> EdgeItem:
+        known = _known(annotation, labels)
+        return item_from_labels(image, labels, known=known, radius=radius, plane=annotation.plane)
+
+    return (yield from planes_with_outlines(project, split, "edges", make))
+
+
+def planes_with_outlines(
+    project: Project,
+    split: Split,
+    stage: str,
+    make: Callable[[PlaneAnnotation, Tensor, NDArray[np.int32]], ItemT],
+) -> Generator[Event, None, tuple[list[ItemT], tuple[str, ...]]]:
+    """What `make` says of every plane of `split` on which outlines are known; yields while it reads.
+
+    Parameters
+    ----------
+    project : Project
+    split : str
+    stage : str
+        Of the training that reads.
+    make : callable
+        Is given a plane's annotation, its normalised image (C, H, W) and its objects, see `labels_of_plane`.
+
+    Returns
+    -------
+    made : list
+    notices : tuple of str
+        A sentence for every image that could not be read.
+    """
     said = [each for each in project.annotations(split) if each.labelled and not each.skipped]
-    items: list[EdgeItem] = []
+    made: list[ItemT] = []
     refused: dict[int, str] = {}
     for done, annotation in enumerate(said):
-        yield Loading(stage="edges", done=done, total=len(said))
+        yield Loading(stage=stage, done=done, total=len(said))
         if annotation.plane.image in refused:
             continue
         try:
@@ -126,17 +168,10 @@ def edge_items(
         except SegsizeError as error:
             refused[annotation.plane.image] = f"{error} Going on without it."
             continue
-        shape = (int(pixels.shape[1]), int(pixels.shape[2]))
-        labels = labels_of_plane(annotation, shape)
-        if not labels.any() and not annotation.no_object:
-            continue
-        items.append(
-            item_from_labels(
-                torch.from_numpy(normalised(pixels)), labels, known=_known(annotation, labels), radius=radius,
-                plane=annotation.plane,
-            )
-        )  # fmt: skip
-    return items, tuple(refused.values())
+        labels = labels_of_plane(annotation, (int(pixels.shape[1]), int(pixels.shape[2])))
+        if labels.any() or annotation.no_object:
+            made.append(make(annotation, torch.from_numpy(normalised(pixels)), labels))
+    return made, tuple(refused.values())
 
 
 def labels_of_plane(annotation: PlaneAnnotation, shape: tuple[int, int]) -> NDArray[np.int32]:

@@ -83,6 +83,7 @@ _OTHERS = {
     "contours": ("moves contours", "segsize evolve"),
     "levelsets": ("moves level sets", "segsize evolve --engine levelset"),
     "edges": ("finds edges", "segsize edges"),
+    "alignment": ("moves rough outlines", "segsize refine --method learned"),
 }
 """What networks of other kinds do, and which command has a use for them."""
 

@@ -16,6 +16,7 @@ from .alignment import Alignment, align_labels, merged
 from .edge_config import AlignConfig
 
 if TYPE_CHECKING:
+    from ..models.alignment import AlignmentNet
     from ..models.edges import EdgeNet
 
 __all__ = [
@@ -105,6 +106,7 @@ def refine_plane(
     config: AlignConfig | None = None,
     *,
     network: EdgeNet | None = None,
+    aligner: AlignmentNet | None = None,
     numbers: Iterable[int] | None = None,
 ) -> Generator[Alignment, None, None]:
     """Align the objects of one plane, each as if it were alone.
@@ -113,6 +115,8 @@ def refine_plane(
     ----------
     network : EdgeNet, optional
         Whose edges are followed. None: those of the image.
+    aligner : AlignmentNet, optional
+        Which one believes, with the method "learned". None: the one that ships.
     numbers : iterable of int, optional
         Which objects, see `Rough`. None: all.
 
@@ -133,7 +137,7 @@ def refine_plane(
         from .edge_stages import edges_of_plane
 
         source = {"edges": edges_of_plane(project, rough.plane, network, thinned=False)}
-    yield from align_labels(rough.labels, config=config, numbers=numbers, **source)
+    yield from align_labels(rough.labels, config=config, numbers=numbers, network=aligner, **source)
 
 
 def tendency(found: Iterable[Alignment]) -> str:

@@ -29,6 +29,7 @@ _NAMES = {
     "contour": "Training of contours",
     "levelset": "Training of level sets",
     "edges": "Training of edges",
+    "alignment": "Training of alignment",
 }
 _held: set[Path] = set()  # of this process: the files of trainings that are not over
 

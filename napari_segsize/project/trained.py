@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelKind", "Trained", "kind_of"]
 
-ModelKind = Literal["pixels", "contours", "levelsets", "edges"]
+ModelKind = Literal["pixels", "contours", "levelsets", "edges", "alignment"]
 """What a network makes. A project has one in use of each kind."""
-_KINDS: dict[str, ModelKind] = {"levelset": "levelsets", "edges": "edges"}
+_KINDS: dict[str, ModelKind] = {"levelset": "levelsets", "edges": "edges", "alignment": "alignment"}
 
 
 def kind_of(stage: str) -> ModelKind:

@@ -250,6 +250,7 @@ class Desk:
                 resumable_contours=ready.resumable_contours,
                 resumable_levelsets=ready.resumable_levelsets,
                 resumable_edges=ready.resumable_edges,
+                resumable_alignment=ready.resumable_alignment,
                 device=state.device or ready.device,
             )
 

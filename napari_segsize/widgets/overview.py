@@ -21,13 +21,14 @@ def overview(project: Project, state: State, plane: PlaneRef | None) -> dict[str
     images = project.images()
     if plane is None or all(image.id != plane.image for image in images):
         plane = project.next_plane(None)
-    model = project.current_model()
+    model, aligner = project.current_model(), project.current_model("alignment")
     return {
         "images": images,
         "missing": frozenset(image.id for image in project.missing()),
         "counts": project.counts(),
         "revision": revision,
         "model": "" if model is None else _describe(model),
+        "aligner": "" if aligner is None else _taught(aligner),
         "loss": _last_loss(project),
         "plane": plane,
         "annotation": None if plane is None else project.annotation(plane),
@@ -66,8 +67,17 @@ def _last_loss(project: Project) -> str:
     return ""
 
 
+def _taught(model: ModelRecord) -> str:
+    back = model.metrics.get("back", math.nan)
+    known = "" if math.isnan(back) else f"; {100 * back:.0f} % of held-out displacements brought back"
+    return f"model {model.id}, taught on {_when(model)}{known}"
+
+
+def _when(model: ModelRecord) -> str:
+    return time.strftime("%d %b %H:%M", time.localtime(model.created))
+
+
 def _describe(model: ModelRecord) -> str:
     what = "from masks and sizes" if model.stage == "finetune" else "from masks"
-    when = time.strftime("%d %b %H:%M", time.localtime(model.created))
     iou = model.metrics.get("iou", math.nan)
-    return f"model {model.id}, {what}, {when}" + ("" if math.isnan(iou) else f", IoU {iou:.3f}")
+    return f"model {model.id}, {what}, {_when(model)}" + ("" if math.isnan(iou) else f", IoU {iou:.3f}")

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_segsize.engine.edge_config import AlignConfig, EdgeConfig
+from napari_segsize.widgets.alignment_box import AlignmentBox
 from napari_segsize.widgets.form import Form
 from napari_segsize.widgets.later import Later
 from napari_segsize.widgets.refine_layers import EDGES, OUTLINES, REFINE_SHORTCUTS
@@ -50,12 +51,14 @@ class RefinePage(QWidget):
         self.accept, self.reject = QPushButton("Accept (F)"), QPushButton("Reject (E)")
         self.next, self.accept_all = QPushButton("Next (W)"), QPushButton("Accept all")
         self.undo = QPushButton("Undo")
+        self.teaching = AlignmentBox(controller, layers)
         self.edge_form = Form(EdgeConfig, main=("steps", "align_first", "align_from"))
         self.train, self.resume, self.progress = QPushButton("Train edges"), QPushButton("Resume"), QLabel()
         self.show_edges = QCheckBox("Show edges of this plane")
         self._drawing = Later(_DRAW_MS, self._draw)
         self._build()
         self._connect()
+        self._on_method()
         self._draw()
 
     def _build(self) -> None:
@@ -89,7 +92,7 @@ class RefinePage(QWidget):
         self.resume.setToolTip("Go on with the training that was stopped, with its own settings.")
         _stack(below, self.edge_form, self.train, self.resume, self.progress, self.show_edges)
         layout = QVBoxLayout(self)
-        _stack(layout, intro, aligning, learning)
+        _stack(layout, intro, aligning, self.teaching, learning)
         said = ", ".join(f"{each.shown} {each.does}" for each in REFINE_SHORTCUTS)
         keys = QLabel(f"Keys on the picture: {said}.")
         keys.setWordWrap(True)
@@ -99,6 +102,7 @@ class RefinePage(QWidget):
     def _connect(self) -> None:
         desk = self._desk
         self.align.clicked.connect(self._on_align)
+        self.align_form.changed.connect(self._on_method)
         self.slider.valueChanged.connect(desk.show_step)
         self.accept.clicked.connect(desk.accept)
         self.reject.clicked.connect(desk.reject)
@@ -139,7 +143,11 @@ class RefinePage(QWidget):
         shown = training and state.steps
         self.progress.setText(f"Step {state.step} of {state.steps}" if shown else "")
         self.progress.setVisible(bool(shown))
+        self.teaching.render(state)
         self._enable(state)
+
+    def _on_method(self) -> None:
+        self.teaching.follow(self.align_form.config().method)
 
     def _enable(self, state: State) -> None:
         desk = self._desk

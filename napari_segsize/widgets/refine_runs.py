@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_segsize.engine.alignment import Alignment
-    from napari_segsize.engine.edge_config import AlignConfig, EdgeConfig
+    from napari_segsize.engine.edge_config import AlignConfig, AlignmentConfig, EdgeConfig
     from napari_segsize.engine.events import Event
     from napari_segsize.engine.refine import Rough
 
-__all__ = ["aligning", "finding_edges", "training_edges"]
+__all__ = ["aligning", "finding_edges", "training_alignment", "training_edges"]
 
 
 def aligning(
@@ -47,8 +47,13 @@ def aligning(
             from napari_segsize.engine.edge_stages import current_edge_network
 
             network = current_edge_network(project)
+        aligner = None
+        if config.method == "learned":
+            from napari_segsize.engine.alignment_stages import alignment_network
+
+            aligner = alignment_network(project)[0]
         yield rough
-        yield from refine_plane(project, rough, config, network=network)
+        yield from refine_plane(project, rough, config, network=network, aligner=aligner)
 
 
 def finding_edges(folder: Path, plane: PlaneRef) -> Generator[NDArray[np.float32], None, None]:
@@ -71,3 +76,16 @@ def training_edges(
     device.leave_one_core(threads)
     with Project.open(folder) as project:
         yield from train_edges(project, config, resume=resume)
+
+
+def training_alignment(
+    folder: Path, config: AlignmentConfig, *, resume: bool = False, threads: int = 0
+) -> Generator[Event, None, Any]:
+    """Teach the network for rough outlines those of the project; with `resume`, go on with a stopped run."""
+    load_engine()
+    from napari_segsize.engine import device
+    from napari_segsize.engine.alignment_stages import train_alignment
+
+    device.leave_one_core(threads)
+    with Project.open(folder) as project:
+        yield from train_alignment(project, config, resume=resume)

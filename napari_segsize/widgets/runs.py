@@ -97,6 +97,7 @@ class Ready:
     resumable_contours: Resume | None = None
     resumable_levelsets: Resume | None = None
     resumable_edges: Resume | None = None
+    resumable_alignment: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,12 +142,14 @@ def looking(folder: Path) -> Generator[Ready, None, None]:
 
     with Project.open(folder) as project:
         pixels = _left(stages.resumable(project))
-        contours, levelsets, edges = (
-            _left(stages.resumable(project, [stage])) for stage in ("contour", "levelset", "edges")
+        contours, levelsets, edges, alignment = (
+            _left(stages.resumable(project, [stage]))
+            for stage in ("contour", "levelset", "edges", "alignment")
         )
     yield Ready(
         device=device.describe(), resumable=pixels, resumable_contours=contours,
         resumable_levelsets=levelsets, resumable_edges=edges,
+        resumable_alignment=alignment,
     )  # fmt: skip
 
 

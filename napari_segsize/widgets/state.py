@@ -37,13 +37,14 @@ EngineStatus = Literal["cold", "loading", "ready", "failed"]
 HISTORY = 4000  # points kept of a curve: more than a screen has pixels
 PIXELS = ("pretrain", "finetune")
 OUTLINES = ("contour", "levelset")
-TRAINING = (*PIXELS, *OUTLINES, "edges")
+TRAINING = (*PIXELS, *OUTLINES, "edges", "alignment")
 STAGES = {
     "pretrain": "Learning from masks",
     "finetune": "Learning from sizes",
     "contour": "Fine-tuning contours",
     "levelset": "Fine-tuning level sets",
     "edges": "Learning edges",
+    "alignment": "Learning to align",
     "predict": "Segmenting",
     "evaluate": "Comparing models",
     "add": "Adding images",
@@ -68,6 +69,9 @@ class State:
     typical_size: float = 0.0  # median object size in px, 0 if unknown: it advises for or against a network
     revision: int = -1
     model: str = ""  # one line about the current model, "" without one
+    aligner: str = (
+        ""  # one line about the taught network for rough outlines; "" while the shipped one is used
+    )
     loss: str = ""  # what the newest network of pixels learned from, a recipe; "" without one
 
     # the plane on screen
@@ -97,6 +101,7 @@ class State:
     resumable_contours: Resume | None = None  # and one of the contour network
     resumable_levelsets: Resume | None = None  # and one of the level-set network
     resumable_edges: Resume | None = None  # and one of the edge network
+    resumable_alignment: Resume | None = None  # and one of the network for rough outlines
 
     # the engine, and what to tell the user
     engine: EngineStatus = "cold"
@@ -126,7 +131,11 @@ def slot(stage: str) -> str:
     """Name the field of `State` that says whether a training can go on."""
     if stage in PIXELS:
         return "resumable"
-    slots = {"edges": "resumable_edges", "levelset": "resumable_levelsets"}
+    slots = {
+        "edges": "resumable_edges",
+        "levelset": "resumable_levelsets",
+        "alignment": "resumable_alignment",
+    }
     return slots.get(stage, "resumable_contours")
 
 

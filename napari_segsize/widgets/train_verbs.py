@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_segsize.engine.config import EvaluateConfig, FineTuneConfig, PredictConfig, PretrainConfig
 from napari_segsize.engine.contour_config import ContourConfig
-from napari_segsize.engine.edge_config import EdgeConfig
+from napari_segsize.engine.edge_config import AlignmentConfig, EdgeConfig
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.widgets import contour_runs, refine_runs, runs
 from napari_segsize.widgets.session import Session
@@ -77,6 +77,14 @@ class TrainVerbs(Session):
             )
             stage = "levelset" if isinstance(config, LevelSetConfig) else "contour"
             self._desk.begin(stage, events, keep_history=resume)
+
+    def train_alignment(self, config: AlignmentConfig | None = None, *, resume: bool = False) -> None:
+        """Teach the network for rough outlines the masks and contours of the project."""
+        with self.reporting():
+            events = refine_runs.training_alignment(
+                self.opened().folder, config or AlignmentConfig(), resume=resume, threads=self.threads
+            )
+            self._desk.begin("alignment", events, keep_history=resume)
 
     def train_edges(self, config: EdgeConfig | None = None, *, resume: bool = False) -> None:
         """Teach the edge network the masks and contours of the project."""

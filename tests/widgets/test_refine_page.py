@@ -14,12 +14,14 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QHideEvent, QShowEvent
 
 from napari_segsize.engine import checkpoint
-from napari_segsize.engine.edge_config import AlignConfig
-from napari_segsize.engine.events import Ended, Started, StepDone
+from napari_segsize.engine.edge_config import AlignConfig, AlignmentConfig
+from napari_segsize.engine.events import Ended, Started, StepDone, Validated
 from napari_segsize.engine.run_files import state_file
+from napari_segsize.models.alignment import build_alignment_net
 from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import mask_of, rings_of
 from napari_segsize.widgets import refine_runs
+from napari_segsize.widgets.alignment_box import AlignmentBox
 from napari_segsize.widgets.controller import Controller
 from napari_segsize.widgets.main import TITLES, SegsizeWidget
 from napari_segsize.widgets.refine_desk import FOCUSED, OPEN
@@ -208,6 +210,91 @@ def test_training_is_the_long_job(controller, monkeypatch):
     assert not controller.state.busy
 
 
+def test_teaching_the_network_for_rough_outlines_is_a_long_job(controller, monkeypatch):
+    seen = []
+
+    def training(folder, config, *, resume=False, threads=0):
+        seen.append((config.steps, resume))
+        yield Started(stage="alignment", device="CPU", steps=2)
+        yield Ended(stage="alignment", message="Learned.")
+
+    monkeypatch.setattr(refine_runs, "training_alignment", training)
+    controller.train_alignment()
+    controller.train_alignment(AlignmentConfig(steps=7), resume=True)
+    assert seen == [(1500, False), (7, True)]
+    assert controller.state.message == "Learned."
+    assert not controller.state.busy
+
+
+class NoLayers:
+    """Counts how often strokes were asked for."""
+
+    flushed = 0
+
+    def flush(self) -> None:
+        self.flushed += 1
+
+
+def test_the_box_of_the_network_is_there_for_its_method_alone(qtbot, folder, monkeypatch):
+    jobs = []
+
+    def hold(events, on_event, on_end):
+        jobs.append(HeldJob(events, on_event, on_end))
+        return jobs[-1]
+
+    controller, layers = Controller(hold), NoLayers()
+    box = AlignmentBox(controller, layers)
+    qtbot.addWidget(box)
+    controller.state_changed.connect(box.render)
+    box.follow("likely")
+    assert box.isHidden()
+    box.follow("learned")
+    assert not box.isHidden()
+    assert not box.teach.isEnabled()
+    controller.open_project(folder)
+    assert box.teach.isEnabled()
+    assert box.used.text() == "In use: the network that ships."
+    controller.update(aligner="model 7, taught on 3 May")
+    assert "model 7" in box.used.text()
+    qtbot.mouseClick(box.teach, LEFT)
+    assert layers.flushed == 1
+    assert (controller.state.stage, controller.state.busy) == ("alignment", True)
+    assert box.teach.text() == "Stop"
+    box.follow("geodesic")
+    assert not box.isHidden()  # while it learns
+    controller.update(
+        step=100, steps=1500,
+        metrics=tuple(
+            Validated(stage="alignment", step=step, metrics={"back": back}, best=True)
+            for step, back in ((0, 0.2), (100, 0.31))
+        ),
+    )  # fmt: skip
+    assert box.progress.text() == (
+        "Step 100 of 1500; of what displacement does to held-out outlines, 31 % is brought back "
+        "(20 % at first)."
+    )
+    qtbot.mouseClick(box.teach, LEFT)
+    assert jobs[-1].stopped
+    controller.dispose()
+
+
+def test_a_taught_network_is_named_and_used(controller, monkeypatch):
+    network = build_alignment_net(8, seed=0)
+    file = controller.project.models_folder / "0001-alignment.pt"
+    file.parent.mkdir(exist_ok=True)
+    content = {"network": {"features": 8}, "weights": network.state_dict()}
+    checkpoint.save(file, {"stage": "alignment", "config": {}, "metrics": {"back": 0.4}, **content})
+    record = controller.project.add_model(file, stage="alignment", metrics={"back": 0.4}, config={})
+    controller.project.promote(record.id)
+    controller.reload()
+    assert controller.state.aligner.startswith(f"model {record.id}, taught on ")
+    assert controller.state.aligner.endswith("40 % of held-out displacements brought back")
+    desk = controller.refining
+    desk.align(AlignConfig(method="learned", reach=4), to_edges=False)
+    assert not desk.waiting  # a network that has learned nothing moves nothing
+    assert desk.done == 2
+
+
 def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     viewer = make_napari_viewer()
     widget = SegsizeWidget(viewer)
@@ -218,6 +305,11 @@ def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
     qtbot.waitUntil(lambda: controller.state.engine == "ready", timeout=60_000)
     qtbot.waitUntil(page.align.isEnabled, timeout=10_000)
     assert page.resume.isHidden()
+    assert page.teaching.isHidden()
+    page.align_form.set_config(AlignConfig(method="learned"))
+    assert not page.teaching.isHidden()
+    page.align_form.set_config(AlignConfig())
+    assert page.teaching.isHidden()
     controller.project.models_folder.mkdir(exist_ok=True)
     checkpoint.save(
         state_file(controller.project, "edges"), {"stage": "edges", "step": 3, "config": {"steps": 9}}
