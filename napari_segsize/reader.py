@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,7 +26,7 @@ LayerTuple = tuple[Any, dict[str, Any], str]
 PathOrPaths = str | Sequence[str]
 
 _PROJECT_FILE = "project.segsize"
-_COLUMNS = frozenset({"image", "slice", "y", "x", "size"})
+_COLUMNS = frozenset({"image", "y", "x", "size"})  # what can be drawn has a place
 _WHOLE_BYTES = 64 << 20  # images up to here are read at once, larger ones plane by plane
 # A chessboard ball is a square: what is drawn is what is stored.
 _STAMP_STYLE = {
@@ -38,6 +37,14 @@ _STAMP_STYLE = {
     "border_width_is_relative": False,
     "out_of_slice_display": False,
 }
+
+
+class _Drawn(NamedTuple):
+    """A row of a `sizes.csv` that can be drawn."""
+
+    point: tuple[int, float, float]  # slice, y, x
+    size: float
+    object: str
 
 
 def get_reader(path: PathOrPaths) -> Callable[[PathOrPaths], list[LayerTuple]] | None:
@@ -96,29 +103,37 @@ def read_sizes(path: PathOrPaths) -> list[LayerTuple]:
 
     Only sizes in pixels with a place can be drawn; the others need their project, which knows the images.
     """
-    rows: dict[str, list[dict[str, str]]] = defaultdict(list)
-    with Path(_single(path)).open(newline="", encoding="utf-8-sig") as file:
-        for row in csv.DictReader(file):
-            if row["y"] and row["x"] and row["size"] and row.get("unit") in (None, "", "px", "pixel"):
-                rows[row["image"]].append(row)
+    from napari_segsize.project.csv_lines import refusal
+    from napari_segsize.project.exchange import size_lines
+
+    file = Path(_single(path))
+    rows: dict[str, list[_Drawn]] = defaultdict(list)
+    bad = []
+    for line, fields in size_lines(file):
+        try:
+            drawn = _drawn(fields)
+        except SegsizeError as error:
+            bad.append(f"Line {line}: {error}")
+            continue
+        if drawn is not None:
+            rows[fields["image"]].append(drawn)
+    if bad:
+        raise refusal(file, bad, "rows")
     if not rows:
         raise SegsizeError(
             f"{path}: expected sizes in pixels with a place (columns y and x), found none that can be drawn. "
             "Import the file on the Project page of Segsize instead."
         )
-    try:
-        return [_points_of_rows(image, found) for image, found in rows.items()]
-    except ValueError as error:
-        raise SegsizeError(
-            f"{path}: expected numbers in slice, y, x and size ({error}). Correct that row."
-        ) from error
+    return [_points_of_rows(image, found) for image, found in rows.items()]
 
 
 def _has_size_columns(file: Path) -> bool:
+    from napari_segsize.project.csv_lines import names_of_columns
+    from napari_segsize.project.exchange import COLUMNS
+
     try:
-        with file.open(newline="", encoding="utf-8-sig") as text:
-            return set(next(csv.reader(text), [])) >= _COLUMNS
-    except (OSError, UnicodeDecodeError, csv.Error):
+        return names_of_columns(file, COLUMNS) >= _COLUMNS
+    except SegsizeError:
         return False
 
 
@@ -126,10 +141,25 @@ def _single(path: PathOrPaths) -> str:
     return path if isinstance(path, str) else path[0]
 
 
-def _points_of_rows(image: str, rows: list[dict[str, str]]) -> LayerTuple:
-    data = np.array([[float(row["slice"] or 0), float(row["y"]), float(row["x"])] for row in rows])
-    sizes = np.array([float(row["size"]) for row in rows])
-    features = {"size": sizes, "object": [row.get("object") or "" for row in rows]}
+def _drawn(fields: Mapping[str, str]) -> _Drawn | None:
+    """What a row says, as the project would store it; None if it cannot be drawn without its image."""
+    from napari_segsize.project.csv_lines import read_number, read_whole
+    from napari_segsize.project.sizes import parse_size
+
+    if not fields.get("y") and not fields.get("x"):
+        return None
+    size = parse_size(fields.get("size", ""), fields.get("unit") or "px")
+    if size.unit != "px":
+        return None
+    y, x = (read_number(fields.get(name, ""), name) for name in ("y", "x"))
+    plane = read_whole(fields.get("slice") or "0", "slice")
+    return _Drawn((plane, y, x), size.size, fields.get("object", ""))
+
+
+def _points_of_rows(image: str, rows: list[_Drawn]) -> LayerTuple:
+    data = np.array([row.point for row in rows], dtype=float)
+    sizes = np.array([row.size for row in rows])
+    features = {"size": sizes, "object": [row.object for row in rows]}
     return data, {"name": f"{image} sizes", "size": sizes, "features": features, **_STAMP_STYLE}, "points"
 
 

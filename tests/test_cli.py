@@ -312,6 +312,13 @@ def test_sizes_go_out_and_in(segsize, project, tmp_path):
     assert {"rows": 2, "sizes": 2, "centres": 1}.items() <= lines(done.stdout)[0].items()
 
 
+def test_sizes_come_from_a_spreadsheet(segsize, project, tmp_path):
+    text = "image;slice;object;y;x;size;unit\r\nimage_0;0;größer;5,5;6;4,0;px\r\n"
+    (tmp_path / "sizes.csv").write_bytes(text.encode("cp1252"))
+    done = segsize("import-sizes", project, tmp_path / "sizes.csv", "--json")
+    assert {"rows": 1, "sizes": 1, "centres": 1}.items() <= lines(done.stdout)[0].items()
+
+
 def test_masks_go_in_by_name_and_out(segsize, tmp_path):
     import tifffile
 

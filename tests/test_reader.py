@@ -7,6 +7,7 @@ import pytest
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project import PlaneRef, Project
+from napari_segsize.project.exchange import read_sizes_csv
 from napari_segsize.reader import get_reader, read_project, read_sizes
 from napari_segsize.samples import synthetic_shapes
 
@@ -41,6 +42,30 @@ def test_each_image_of_a_csv_becomes_a_points_layer_of_squares(csv_file):
     assert np.array_equal(a, [[0, 1.5, 2]])
     assert np.array_equal(b_options["size"], [8, 10])
     assert a_options["symbol"] == "square"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_a_csv_is_read_as_the_project_reads_it(shapes_project: Project, tmp_path: Path, separator, encoding):
+    name = shapes_project.images()[0].name
+    decimal = "." if separator == "," else ","
+    rows = [("Image", "y ", "X", "size", "unit", "object"), (name, f"3{decimal}5", "4", "5", "", "größer")]
+    (tmp_path / "sizes.csv").write_bytes("\n".join(map(separator.join, rows)).encode(encoding))
+    read_sizes_csv(shapes_project, tmp_path / "sizes.csv")
+    path = str(tmp_path / "sizes.csv")
+    assert get_reader(path) is read_sizes
+    ((points, options, _),) = read_sizes(path)
+    stored = {kind: (data, shown) for data, shown, kind in read_project(str(shapes_project.folder))}["points"]
+    assert np.array_equal(points, stored[0])
+    assert np.array_equal(points, [[0, 3.5, 4]])
+    for key in ("size", "object"):
+        assert list(options["features"][key]) == list(stored[1]["features"][key])
+    assert list(options["size"]) == [6]  # as it is stored: even
+
+
+def test_what_the_project_refuses_is_not_drawn(csv_file):
+    with pytest.raises(SegsizeError, match=r"2 bad rows\. Line 2: .*negative.* Line 3: y: expected a number"):
+        read_sizes(csv_file(HEADER + "a,0,,1,1,-2,px\na,0,,,1,2,px\na,0,,1,1,2,px\n"))
 
 
 def test_sizes_without_a_place_are_sent_to_the_project(csv_file):

@@ -31,6 +31,7 @@ __all__ = [
     "import_labels",
     "read_labels",
     "read_sizes_csv",
+    "size_lines",
     "write_labels",
     "write_sizes_csv",
 ]
@@ -88,9 +89,9 @@ def read_sizes_csv(project: Project, file: str | Path) -> int:
     ----------
     file : path
         Text with a header; ``image`` and ``size`` must be there, see `write_sizes_csv` for the rest. An image
-        is named as in the project, or by its file. Separated by commas, or by semicolons with decimal commas.
-        ``unit`` empty means pixels. A row with an ``object`` that the plane has replaces it; without one, the
-        same row read twice is one size.
+        is named as in the project, or by its file. Separated by commas, or by semicolons or tabs, then also
+        with decimal commas; in UTF-8, UTF-16 or Windows-1252. ``unit`` empty means pixels. A row with an
+        ``object`` that the plane has replaces it; without one, the same row read twice is one size.
 
     Returns
     -------
@@ -103,8 +104,7 @@ def read_sizes_csv(project: Project, file: str | Path) -> int:
         Names the first bad rows by line, and what was expected there.
     """
     file = Path(file)
-    lines = read_lines(file, COLUMNS, required=_REQUIRED, decimals=("y", "x", "size"))
-    rows, bad = _understood(lines, project.images())
+    rows, bad = _understood(size_lines(file), project.images())
     bad += _repeated(rows)
     if not bad:
         with project.step(f"Read {file.name}"):
@@ -122,6 +122,11 @@ def read_sizes_csv(project: Project, file: str | Path) -> int:
         return len(rows)
     bad.sort()
     raise refusal(file, [f"Line {line}: {what}" for line, what in bad], "rows")
+
+
+def size_lines(file: Path) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a table of sizes with their line numbers, for whoever reads one; see `read_sizes_csv`."""
+    return read_lines(file, COLUMNS, required=_REQUIRED, decimals=("y", "x", "size"))
 
 
 def _understood(

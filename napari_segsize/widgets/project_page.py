@@ -37,6 +37,7 @@ __all__ = ["ProjectPage"]
 
 _PARTS = {"train": "to learn from", "validation": "to choose the best model", "test": "to compare models"}
 _TABLES = "Tables (*.csv);;All files (*)"
+_TABLES_IN = "Tables (*.csv *.tsv *.txt);;All files (*)"
 
 
 class ProjectPage(QWidget):
@@ -183,9 +184,10 @@ class ProjectPage(QWidget):
 
     def _exchange_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        tip = "<p>A CSV table with the columns image, slice, object, y, x, size, unit.</p>"
-        row.addWidget(_button("Import sizes…", tip, self._on_import))
-        row.addWidget(_button("Export sizes…", tip, self._on_export))
+        tip = "<p>A CSV table with the columns image, slice, object, y, x, size, unit"
+        read = f"{tip}; separated by commas, semicolons or tabs.</p>"
+        row.addWidget(_button("Import sizes…", read, self._on_import))
+        row.addWidget(_button("Export sizes…", f"{tip}.</p>", self._on_export))
         return row
 
     # --- what the user does
@@ -257,7 +259,7 @@ class ProjectPage(QWidget):
         )
 
     def _on_import(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Import sizes", "", _TABLES)
+        name, _ = QFileDialog.getOpenFileName(self, "Import sizes", "", _TABLES_IN)
         if name:
             self._controller.import_sizes(name)
 

@@ -68,6 +68,52 @@ class TestSizes:
         (stamp,) = project.annotation(PlaneRef(1, 1)).stamps
         assert (stamp.centre, stamp.size, stamp.entered, stamp.unit) == ((3.5, 4.25), 6, 2.5, "mm")
 
+    @pytest.mark.parametrize("separator", [",", ";", "\t"])
+    @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+    def test_what_spreadsheets_save(
+        self, project: Project, tmp_path: Path, separator: str, encoding: str
+    ) -> None:
+        decimal = "." if separator == "," else ","
+        row = ("volume", "1", "größer", f"3{decimal}5", "4", f"1{decimal}5e3", "µm")
+        text = "\r\n".join(separator.join(fields) for fields in (COLUMNS, row))
+        (tmp_path / "x.csv").write_bytes(text.encode(encoding))
+        assert read_sizes_csv(project, tmp_path / "x.csv") == 1
+        (stamp,) = project.annotation(PlaneRef(1, 1)).stamps
+        assert (stamp.object, stamp.centre, stamp.entered, stamp.unit) == ("größer", (3.5, 4), 1500, "um")
+
+    def test_the_names_of_columns_say_what_separates(self, project: Project, tmp_path: Path) -> None:
+        read_sizes_csv(
+            project, table(tmp_path, "flat\t6\ta, b; c; d", header='"image"\tsize\t"a, b; c; d; e"')
+        )
+        assert [stamp.size for stamp in project.annotation(PlaneRef(2)).stamps] == [6]
+
+    @pytest.mark.parametrize(
+        ("separator", "rows", "words"),
+        [
+            (";", ["flat;1;2;6,5", "flat;3;4.5;6"], r"'6,5' in line 2 .* also '4\.5' in line 3: write all"),
+            (";", ["flat;1;2;1.006,5"], "'1.006,5' in line 2 may be decimal"),
+            ("\t", ["flat\t1\t2\t6,5", "flat\t1\t2.5\t6"], "may be decimal or stand between thousands"),
+            (",", ['flat,1,2,"1,006"'], "also commas between the values: write all"),
+            (
+                ",",
+                ["flat,1,2,6,5"],
+                "line 2: expected 4 values, .* got 5; write numbers with a decimal point",
+            ),
+            (";", ["flat;1;2;1,006,5"], "line 2: .*'1,006,5'|Line 2: .*'1,006,5'"),
+        ],
+    )
+    def test_commas_that_may_mean_two_things(
+        self, project: Project, tmp_path: Path, separator: str, rows: list[str], words: str
+    ) -> None:
+        with pytest.raises(SegsizeError, match=words):
+            read_sizes_csv(
+                project, table(tmp_path, *rows, header=separator.join(("image", "y", "x", "size")))
+            )
+        assert not project.can_undo
+
+    def test_values_beyond_the_last_column_may_be_empty(self, project: Project, tmp_path: Path) -> None:
+        assert read_sizes_csv(project, table(tmp_path, "flat,6,,", header="image,size")) == 1
+
     def test_reading_twice_changes_nothing(self, project: Project, tmp_path: Path) -> None:
         file = table(tmp_path, "volume,0,,3,4,6,", "volume,0,,3,4,6,", "volume,0,,,,6,", "volume,0,a,,,8,")
         assert read_sizes_csv(project, file) == 4
@@ -127,7 +173,10 @@ class TestSizes:
     @pytest.mark.parametrize(
         ("content", "words"),
         [(b"", "no column image"), (b"image,slice\nvolume,0\n", "no column size"), (b"\xff\xfe\x00", "UTF-8"),
-         (b"a text\n", "expected a first line such as image,slice")],
+         (b"a text\n", "expected a first line such as image,slice"),
+         (b"\xef\xbb\xbfimage,size\n\xb5,1", "UTF-8"), (b"image,size\n\x81,2\n", "save it as CSV"),
+         ("image,size\nflat,2\n".encode("utf-16-le"), "save it as CSV"),
+         (b"image|size\nflat|2\n", "with semicolons or tabs")],
     )  # fmt: skip
     def test_what_is_no_table(self, project: Project, tmp_path: Path, content: bytes, words: str) -> None:
         (tmp_path / "x.csv").write_bytes(content)

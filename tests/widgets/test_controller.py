@@ -344,6 +344,14 @@ def test_one_image_cannot_be_dealt_out(controller):
     assert controller.state.message.startswith("Nothing is held out: there is one image only")
 
 
+def test_sizes_of_a_spreadsheet(controller, tmp_path):
+    image = controller.state.images[0]
+    text = f"image;y;x;size\r\n{image.name};3,5;4;6\r\n"
+    (tmp_path / "sizes.csv").write_bytes(text.encode("utf-16"))
+    assert controller.import_sizes(tmp_path / "sizes.csv"), controller.state.error
+    assert controller.opened().annotation(PlaneRef(image.id)).stamps[0].centre == (3.5, 4)
+
+
 def test_adding_goes_on_after_a_bad_file(controller, tmp_path):
     from tifffile import imwrite
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.contour_files.page import Outline, Page, Reading
-from napari_segsize.project.csv_lines import read_lines, read_number
+from napari_segsize.project.csv_lines import read_lines, read_number, read_whole
 
 __all__ = ["COLUMNS", "read", "write"]
 
@@ -44,7 +44,7 @@ def read(file: Path) -> Reading:
             continue
         try:
             plane, ring, vertex = (
-                _whole(fields.get(name) or standard, name)
+                read_whole(fields.get(name) or standard, name)
                 for name, standard in (("slice", "0"), ("ring", "0"), ("vertex", str(line)))
             )
             y, x = (read_number(fields.get(name, ""), name) for name in ("y", "x"))
@@ -66,10 +66,3 @@ def read(file: Path) -> Reading:
             )
         )
     return reading
-
-
-def _whole(text: str, column: str) -> int:
-    number = read_number(text, column)
-    if number != int(number):
-        raise SegsizeError(f"{column}: expected a whole number, got {text!r}.")
-    return int(number)
