@@ -294,6 +294,27 @@ def test_a_split_by_image_says_that_it_flatters(segsize, tmp_path):
     assert {"result": "mixed group", "group": "one"}.items() <= lines(done.stdout)[-1].items()
 
 
+def test_one_unreadable_file_of_a_folder(segsize, tmp_path):
+    import tifffile
+
+    folder, images = tmp_path / "p", tmp_path / "images"
+    images.mkdir()
+    tifffile.imwrite(images / "good.tif", np.eye(8, dtype=np.uint8))
+    (images / "bad [1].tif").write_bytes(b"nonsense")
+    segsize("new", folder)
+    done = segsize("add", folder, images)
+    assert done.exit_code == EXIT_USER
+    assert "bad [1].tif" in done.stderr
+    assert "--skip-unreadable" in done.stderr
+    assert lines(segsize("info", folder, "--json").stdout)[0]["counts"]["images"] == 0
+    done = segsize("add", folder, images, "--skip-unreadable", "--json")
+    assert done.exit_code == 0, done.output
+    left, added = lines(done.stdout)
+    assert (left["result"], left["file"]) == ("left out", str(images / "bad [1].tif"))
+    assert (added["result"], added["name"]) == ("add", "good")
+    assert "Left out: " in segsize("add", folder, images, "--skip-unreadable").stdout
+
+
 def test_sizes_go_out_and_in(segsize, project, tmp_path):
     with Project.open(project) as opened:
         plane = opened.planes()[0]

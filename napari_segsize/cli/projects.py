@@ -71,12 +71,21 @@ def add(
     split: Annotated[
         SplitName | None, typer.Option(help="default: the rest of its group's, or train")
     ] = None,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="add the others; default: none if one cannot be read")
+    ] = False,
 ) -> None:
     """Add images; they stay where they are."""
     from ..project import Project
 
+    def left_out(path: Path, reason: str) -> None:
+        out.result("left out", {"file": path, "text": reason}, f"Left out: {reason}")
+
     with Project.open(project) as opened:
-        added = opened.add_files(files, group=_grouping(group, group_pattern), split=split)
+        added = opened.add_files(
+            files, group=_grouping(group, group_pattern), split=split,
+            leaving_out=left_out if skip_unreadable else None,
+        )  # fmt: skip
         for record in added:
             planes = f"{record.planes} planes of " if record.planes > 1 else ""
             text = f"{record.name}: {planes}{record.height} x {record.width}, {record.group}, {record.split}"

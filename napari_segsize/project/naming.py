@@ -13,11 +13,12 @@ from napari_segsize.project.images import plain_name
 if TYPE_CHECKING:
     from napari_segsize.project.annotation import ImageRecord
 
-__all__ = ["file_stem", "generated_name", "image_called", "image_of_file", "names_of_images"]
+__all__ = ["file_stem", "generated_name", "image_called", "image_of_file", "listed", "names_of_images"]
 
 _ENDINGS = {
     ".gz", ".nii", ".ome", ".png", ".tif", ".tiff", ".zarr", ".geojson", ".json", ".zip", ".roi", ".csv",
 }  # fmt: skip
+_NAMED = 5
 _NAMESPACE = uuid.UUID("7f0c9c0e-6d0c-4f0a-9a57-2f6f1f3f5c11")
 
 
@@ -67,6 +68,12 @@ def file_stem(name: str) -> str:
     while Path(name).suffix.lower() in _ENDINGS:
         name = Path(name).stem
     return name
+
+
+def listed(names: Sequence[object]) -> str:
+    """The first few of many, for a sentence, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(map(str, names[:_NAMED])) + more
 
 
 def generated_name(*what: object) -> str:

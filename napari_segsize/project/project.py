@@ -20,6 +20,7 @@ from napari_segsize.project.history import History
 from napari_segsize.project.images import ImageSource, find_images, is_zarr
 from napari_segsize.project.ledger import Ledger
 from napari_segsize.project.linking import Links
+from napari_segsize.project.naming import listed
 from napari_segsize.project.splits import divided, mixed_groups
 from napari_segsize.project.store import Store
 from napari_segsize.project.trained import ModelKind, Trained
@@ -134,8 +135,11 @@ class Project(Ledger):
         *,
         group: str | Callable[[Path], str] | None = None,
         split: Split | None = None,
+        leaving_out: Callable[[Path, str], None] | None = None,
     ) -> tuple[ImageRecord, ...]:
         """Add image files, and the files of folders. All are added, or none if one cannot be read.
+
+        A part is not added unasked: nobody would notice the subject that is missing.
 
         Parameters
         ----------
@@ -146,15 +150,25 @@ class Project(Ledger):
             What a split must not tear apart. None: each file is its own group.
         split : {"train", "validation", "test"}, optional
             None: where the group's other images are, or "train".
+        leaving_out : function of a path and a sentence, optional
+            Called for each file that cannot be read, with the reason; then the others are added, if there
+            are any.
 
         Returns
         -------
         tuple of ImageRecord
             With `warnings` where a user should know something about the pixels.
+
+        Raises
+        ------
+        SegsizeError
+            Names the first files that cannot be read.
         """
         paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
         files = [file for path in paths for file in _files(_absolute(path))]
-        candidates = [Candidate.of(file) for file in files]
+        candidates, unreadable = Candidate.of_all(files)
+        if unreadable and (leaving_out is None or not candidates):
+            raise _none_added(unreadable, len(candidates))
         with self._history.step("Added images", kind="project") as step:
             step.touch()
             ids = [
@@ -164,6 +178,9 @@ class Project(Ledger):
                 )
                 for candidate in candidates
             ]  # fmt: skip
+        if leaving_out is not None:
+            for path, reason in unreadable.items():
+                leaving_out(path, reason)
         return tuple(self.image(image_id) for image_id in dict.fromkeys(ids))
 
     def add_array(
@@ -350,6 +367,19 @@ def _absolute(path: str | Path) -> Path:
 def _files(path: Path) -> tuple[Path, ...]:
     """The image at a path, or the images in the folder there."""
     return find_images(path) if path.is_dir() and not is_zarr(path) else (path,)
+
+
+def _none_added(unreadable: Mapping[Path, str], readable: int) -> SegsizeError:
+    """Which files cannot be read, and why the first one cannot."""
+    first = next(iter(unreadable.values()))
+    if len(unreadable) == 1 and not readable:
+        return SegsizeError(first)
+    files = len(unreadable) + readable
+    rest = " Or leave them out: segsize add --skip-unreadable adds the others." if readable else ""
+    return SegsizeError(
+        f"{len(unreadable)} of {files} files cannot be read, so none was added: {listed([*unreadable])}. "
+        f"{'The first: ' if len(unreadable) > 1 else ''}{first}{rest}"
+    )
 
 
 def _split(split: str) -> Split:

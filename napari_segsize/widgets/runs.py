@@ -20,6 +20,7 @@ from napari_segsize.engine.events import Ended, Event, Notice, Preview, Started,
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import ModelRecord, PlaneRef, Split
 from napari_segsize.project.images import find_images
+from napari_segsize.project.naming import listed
 from napari_segsize.project.project import Project
 from napari_segsize.project.sizes import object_size_of
 from napari_segsize.widgets.loading import importing, set_aside, sort_out
@@ -216,9 +217,9 @@ def adding(folder: Path, sources: Sequence[Path | LayerImage], *, group: Group, 
     Raises
     ------
     SegsizeError
-        At the end, when some could not be added.
+        At the end, when some could not be added; it names them.
     """
-    refused: list[str] = []
+    refused: dict[Path | LayerImage, str] = {}
     added = 0
     sources = [each for source in sources for each in _single(source)]
     with Project.open(folder) as project:
@@ -227,11 +228,12 @@ def adding(folder: Path, sources: Sequence[Path | LayerImage], *, group: Group, 
             try:
                 added += _add(project, source, group=group, split=split)
             except SegsizeError as error:
-                refused.append(str(error))
+                refused[source] = str(error)
             yield Validating(stage="add", done=done, total=len(sources))
     if refused:
-        more = f" (and {len(refused) - 1} more)" if len(refused) > 1 else ""
-        raise SegsizeError(f"{_images(added)} added; {len(refused)} not: {refused[0]}{more}")
+        names = f"{listed([source.name for source in refused])}. The first: " if len(refused) > 1 else ""
+        reason = next(iter(refused.values()))
+        raise SegsizeError(f"{_images(added)} added; {len(refused)} not: {names}{reason}")
     yield Ended(stage="add", message=f"{_images(added)} added.")
 
 

@@ -61,9 +61,46 @@ def test_adding_again_gives_what_is_there(project: Project, files: list[Path]) -
 
 def test_one_unreadable_file_and_none_is_added(project: Project, files: list[Path]) -> None:
     files[3].write_bytes(b"broken")
-    with pytest.raises(SegsizeError, match="bert_2"):
+    with pytest.raises(
+        SegsizeError, match=r"1 of 4 files cannot be read.* none was added: .*bert_2.*--skip-un"
+    ):
         project.add_files(files)
     assert len(project.images()) == 2
+
+
+def test_all_unreadable_files_of_a_folder_are_named(project: Project, files: list[Path]) -> None:
+    for file in files[1:]:
+        file.write_bytes(b"broken")
+    with pytest.raises(SegsizeError) as caught:
+        project.add_files(files[0].parent)
+    assert "3 of 4 files" in str(caught.value)
+    assert all(str(file) in str(caught.value) for file in files[1:])
+    assert str(files[0]) not in str(caught.value)
+    for number in range(4):
+        (files[0].parent / f"clara_{number}.tif").write_bytes(b"broken")
+    with pytest.raises(SegsizeError, match=r"7 of 8 files.*clara_1\.tif and 2 more\. The first: .*anna_2"):
+        project.add_files(files[0].parent)
+    assert len(project.images()) == 2
+
+
+def test_unreadable_files_can_be_left_out(project: Project, files: list[Path]) -> None:
+    files[1].write_bytes(b"broken")
+    left: list[tuple[Path, str]] = []
+    records = project.add_files(files[0].parent, leaving_out=lambda *each: left.append(each))
+    assert [record.name for record in records] == ["anna_1", "bert_1", "bert_2"]
+    ((path, reason),) = left
+    assert path == files[1]
+    assert "could not be read as an image" in reason
+
+
+def test_nothing_but_unreadable_files_is_an_error(project: Project, files: list[Path]) -> None:
+    for file in files:
+        file.write_bytes(b"broken")
+    with pytest.raises(SegsizeError, match="4 of 4 files cannot be read, so none was added") as caught:
+        project.add_files(files, leaving_out=lambda *_: None)
+    assert "--skip-unreadable" not in str(caught.value)
+    with pytest.raises(SegsizeError, match=r"^\S+anna_1\.tif could not be read as an image"):
+        project.add_files(files[0])
 
 
 def test_names_are_unique(project: Project, files: list[Path], tmp_path: Path) -> None:

@@ -364,6 +364,19 @@ def test_adding_goes_on_after_a_bad_file(controller, tmp_path):
     assert not controller.state.busy
 
 
+def test_what_a_folder_has_that_is_no_image_is_named(controller, tmp_path):
+    from tifffile import imwrite
+
+    (tmp_path / "folder").mkdir()
+    imwrite(tmp_path / "folder" / "good.tif", np.eye(8, dtype=np.uint8))
+    for name in ("bad.tif", "worse.tif"):
+        (tmp_path / "folder" / name).write_bytes(b"nonsense")
+    controller.add_files([tmp_path / "folder"])
+    assert [image.name for image in controller.state.images][-1] == "good"
+    said = controller.state.error
+    assert said.startswith("1 image added; 2 not: bad.tif, worse.tif. The first: ")
+
+
 def test_adding_layers(controller):
     pixels = np.random.default_rng(0).random((3, 16, 20)).astype(np.float32)
     controller.add_layers(
