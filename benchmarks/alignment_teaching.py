@@ -4,8 +4,8 @@
 
 The network that ships is taught by the set's training part, whose masks are displaced by at most so many
 px (0: as they are) in the way of `edges.py`; then it aligns the held-out objects of `edges.py`, displaced by
-2, 4 and 8 px. What is learned with depends on no held-out image: a fifth of the training images are set aside to
-tell which step is best, with outlines as rough as the others.
+2, 4 and 8 px. Nothing depends on a held-out image: a fifth of the training images are set aside to tell which
+step is best, with outlines as rough as the others.
 """
 
 from __future__ import annotations

@@ -35,13 +35,10 @@ from contours import prompts_of, without_masks
 from levelset_finetune import fine_tuned
 from numpy.typing import NDArray
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-
-from starter_shapes import OPEN_KINDS, drawn_object, drawn_open_object
-
 from napari_segsize.engine.closeup import MARGIN, PATCH, SIDE
 from napari_segsize.engine.contour_config import EvolveConfig
 from napari_segsize.engine.contour_field import evolve_prompts
+from napari_segsize.engine.drawn_objects import OPEN_KINDS, drawn_object, drawn_open_object
 from napari_segsize.engine.evolve import Evolver
 from napari_segsize.engine.levelset_config import LevelSetConfig
 from napari_segsize.engine.levelset_field import LevelSetEvolution, evolve_levelset_prompts

@@ -20,19 +20,18 @@ import torch
 from torch.nn import functional
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from contour_sets import scenes  # noqa: E402
-from starter_shapes import drawn_object, drawn_open_object  # noqa: E402
 
 from napari_segsize.engine.closeup import in_three_channels  # noqa: E402
-from napari_segsize.engine.displaced import Outlined, displaced_window, rim_of  # noqa: E402
+from napari_segsize.engine.displaced import Outlined, displaced_window, drawn_outlined, rim_of  # noqa: E402
 from napari_segsize.engine.starter import load_alignment_starter, save_starter  # noqa: E402
 from napari_segsize.models.alignment import build_alignment_net  # noqa: E402
 
 CC0 = ("nuclei", "cardiac", "masses")
 LEAST = 150  # px of an object
-DRAWN_SHARE, OPEN_SHARE = 0.5, 0.3
+DRAWN_SHARE = 0.5
 
 
 Source = Callable[[np.random.Generator], Outlined]
@@ -54,13 +53,6 @@ def objects(data: Path, name: str) -> list[Outlined]:
             own = mask[np.ix_(*at)] & inside
             result.append(Outlined(colours[:, at[0]][:, :, at[1]], own, inside, rim_of(own)))
     return result
-
-
-def drawn(rng: np.random.Generator) -> Outlined:
-    """A new drawn object."""
-    draw = drawn_open_object if rng.random() < OPEN_SHARE else drawn_object
-    colours, mask = draw(rng, 128, rng.uniform(20, 90))
-    return Outlined(colours, mask, np.ones_like(mask), rim_of(mask))
 
 
 def one_of(found: Sequence[Outlined]) -> Source:
@@ -100,7 +92,7 @@ def main() -> None:
     for step in range(1, arguments.steps + 1):
         rows = []
         for _ in range(arguments.batch):
-            source = drawn if rng.random() < DRAWN_SHARE else sources[rng.integers(len(sources))]
+            source = drawn_outlined if rng.random() < DRAWN_SHARE else sources[rng.integers(len(sources))]
             rows.append(displaced_window(source(rng), rng))
         inputs, target, counts = (torch.stack(each) for each in zip(*rows, strict=True))
         value = functional.binary_cross_entropy_with_logits(network(inputs), target, reduction="none")

@@ -18,14 +18,14 @@ import numpy as np
 import torch
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "scripts")]
+sys.path.insert(0, str(ROOT / "benchmarks"))
 
 from contour_sets import close_ups_of, scenes  # noqa: E402
-from starter_shapes import drawn_object  # noqa: E402
 
 from napari_segsize.engine.closeup import MARGIN, PATCH, SIDE, CloseUp  # noqa: E402
 from napari_segsize.engine.contour_config import ContourConfig  # noqa: E402
 from napari_segsize.engine.contour_runs import contour_entry, contour_training  # noqa: E402
+from napari_segsize.engine.drawn_objects import drawn_object  # noqa: E402
 from napari_segsize.engine.events import StepDone, Validated  # noqa: E402
 from napari_segsize.engine.loop import fit  # noqa: E402
 from napari_segsize.engine.starter import load_starter, save_starter  # noqa: E402

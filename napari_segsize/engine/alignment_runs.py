@@ -16,7 +16,7 @@ from ..errors import SegsizeError
 from ..models.alignment import AlignmentNet
 from ..project import PlaneRef
 from .device import launch
-from .displaced import Outlined, displaced_window
+from .displaced import FARTHEST, Outlined, displaced_window, drawn_outlined
 from .edge_config import AlignmentConfig
 from .events import Event, Validating
 from .loop import Run
@@ -40,7 +40,7 @@ Terms = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """An object to learn from, and the plane it lies in."""
+    """An object to learn from, and the plane it lies in; None: a drawn one."""
 
     object: Outlined
     plane: PlaneRef | None = None
@@ -87,19 +87,36 @@ class AlignmentSource:
     Parameters
     ----------
     seen : sequence of Seen
-        Each is drawn as often.
+        Each is shown as often.
     batch_size : int
+    drawn : float
+        Share of the windows that show drawn shapes.
+    farthest : float
+        Most that outlines of drawn shapes are displaced, in px.
     seed : int
     """
 
-    def __init__(self, seen: Sequence[Seen], *, batch_size: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        seen: Sequence[Seen],
+        *,
+        batch_size: int,
+        drawn: float = 0.0,
+        farthest: float = FARTHEST,
+        seed: int = 0,
+    ) -> None:
         self._seen, self._batch_size, self._seed = seen, batch_size, seed
+        self._drawn, self._farthest = drawn, farthest
 
     def __call__(self, step: int) -> AlignmentBatch:
         """Windows of a step."""
         rng = np.random.default_rng([self._seed, step, _WINDOWS])
-        chosen = [self._seen[number] for number in rng.integers(len(self._seen), size=self._batch_size)]
-        return _batch(chosen, rng)
+        return _batch([self._one(rng) for _ in range(self._batch_size)], rng)
+
+    def _one(self, rng: np.random.Generator) -> Seen:
+        if rng.random() < self._drawn:
+            return Seen(drawn_outlined(rng, self._farthest))
+        return self._seen[int(rng.integers(len(self._seen)))]
 
 
 def _batch(chosen: Sequence[Seen], rng: np.random.Generator) -> AlignmentBatch:
@@ -156,7 +173,13 @@ def alignment_training(
         config=config,
         fabric=launch(config.device, config.precision),
         network=network,
-        source=AlignmentSource(train, batch_size=config.batch_size, seed=config.seed),
+        source=AlignmentSource(
+            train,
+            batch_size=config.batch_size,
+            drawn=config.drawn,
+            farthest=config.farthest,
+            seed=config.seed,
+        ),
         objective=alignment_objective,
         look=look,
         criterion=lambda metrics: metrics["back"],

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..errors import SegsizeError
 from ..models.alignment import AlignmentNet, build_alignment_net
-from ..project import ModelRecord, PlaneAnnotation, Project
+from ..project import ModelRecord, PlaneAnnotation, PlaneRef, Project
 from ..project.checks import where as place_of
 from . import checkpoint
 from .alignment_runs import Seen, alignment_training, held_windows, score_alignment
@@ -69,7 +69,7 @@ def train_alignment(
         network, entry, used = alignment_network(project)
         run = alignment_training(train, validation, network, config, state_file(project, _STAGE), entry=entry)
         run.start_model = None if used is None else used.id
-        run.name_of = lambda plane: place_of(project.image(plane.image), plane)
+        run.name_of = partial(_name_of, project)
         before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
         if state is not None:
             run.restore(state)
@@ -116,6 +116,10 @@ def alignment_network(project: Project) -> tuple[AlignmentNet, dict[str, Any], M
     if record is None:
         return (*load_alignment_starter(), None)
     return (*load_alignment_network(project.models_folder / record.path), record)
+
+
+def _name_of(project: Project, plane: PlaneRef | None) -> str:
+    return "a drawn shape" if plane is None else place_of(project.image(plane.image), plane)
 
 
 def _objects(

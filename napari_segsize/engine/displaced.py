@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import find_objects, gaussian_filter
 from torch import Tensor
 
+from .drawn_objects import drawn_object, drawn_open_object
 from .learned_outline import alignment_inputs
 from .outline_search import signed_distances
 
-__all__ = ["FARTHEST", "SIDE", "Outlined", "displaced_window", "outlined_objects", "rim_of"]
+__all__ = ["FARTHEST", "SIDE", "Outlined", "displaced_window", "drawn_outlined", "outlined_objects", "rim_of"]
 
 FARTHEST = 10.0
 """Most that outlines are displaced, in px; what the network that ships has learned with."""
@@ -40,6 +41,7 @@ _COUNTS_BEYOND = 2.0  # px beyond the displacement, within which answers count
 _REACH_BEYOND = 1.0  # px that the network is told more than the displacement
 _DEEP = 0.8  # of an object's depth may be displaced, lest nothing is left
 _LEAST_FARTHEST = 1.5
+_DRAWN_SIDE, _DRAWN_EXTENTS, _DRAWN_OPEN = 128, (20, 90), 0.3  # px, px, and the share with holes or parts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +100,13 @@ def outlined_objects(image: Tensor, labels: NDArray[np.int32], farthest: float =
             Outlined(colours[(slice(None), *crop)], mask, inside, np.argwhere(np.abs(away) < _NEAR_RIM), most)
         )
     return found
+
+
+def drawn_outlined(rng: np.random.Generator, farthest: float = FARTHEST) -> Outlined:
+    """A new drawn object, see `drawn_objects`; three in ten have holes, a deep bay or two parts."""
+    draw = drawn_open_object if rng.random() < _DRAWN_OPEN else drawn_object
+    colours, mask = draw(rng, _DRAWN_SIDE, rng.uniform(*_DRAWN_EXTENTS))
+    return Outlined(colours, mask, np.ones_like(mask), rim_of(mask), farthest)
 
 
 def displaced_window(one: Outlined, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

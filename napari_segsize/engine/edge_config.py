@@ -155,6 +155,15 @@ class AlignmentConfig(TrainingConfig):
         unit="px",
         title="Displaced by up to",
     )
+    drawn: float = option(
+        0.4,
+        "share of the windows that show drawn shapes instead: what the network knew stays, and rough "
+        "outlines are not learned by heart",
+        min=0.0,
+        max=0.9,
+        step=0.05,
+        advanced=True,
+    )
     average: float = again("average", 0.99)
     validate_every: int = again("validate_every", 100)
     patience: int = again("patience", 6)

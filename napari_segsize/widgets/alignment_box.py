@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["AlignmentBox"]
 
 _INTRO = (
-    "The method “learned” asks a network that has never seen your images. Teach it your masks and contours: "
-    "it displaces them at random and learns to bring them back. Rough ones will do."
+    "The method “learned” asks a network. Teach it your masks and contours, and it knows your images: it "
+    "displaces the outlines at random and learns to bring them back. Rough ones will do."
 )
 _TEACH = "Teach it my outlines"
 _STAGE = "alignment"

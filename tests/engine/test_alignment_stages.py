@@ -31,8 +31,8 @@ from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.outlines import rings_of
 
 TINY = AlignmentConfig(
-    steps=3, validate_every=2, batch_size=2, warm_up=0, farthest=4.0, learning_rate=1e-2, average=0.0,
-    device="cpu",
+    steps=3, validate_every=2, batch_size=2, warm_up=0, farthest=4.0, drawn=0.0, learning_rate=1e-2,
+    average=0.0, device="cpu",
 )  # fmt: skip
 
 
@@ -124,6 +124,19 @@ def test_a_batch_depends_on_seed_and_step_and_its_parts_add_up() -> None:
     assert float(sum(parts)) == pytest.approx(float(whole), rel=1e-5)
     perfect = alignment_objective(40 * (batch.target - 0.5), batch, 1, Truth())["outline"]
     assert float(perfect) < 1e-6
+
+
+def test_drawn_shapes_are_mixed_in_and_say_what_they_are(project, monkeypatch) -> None:
+    planes = [
+        plane for step in range(20) for plane in AlignmentSource(seen(), batch_size=4, drawn=0.5)(step).planes
+    ]
+    assert 0.3 < np.mean([plane is None for plane in planes]) < 0.7
+    network = build_alignment_net(8, seed=0)
+    with torch.no_grad():
+        next(network.parameters()).fill_(torch.nan)
+    monkeypatch.setattr(alignment_stages, "load_alignment_starter", lambda: (network, {"features": 8}))
+    with pytest.raises(SegsizeError, match="is not a number at step 1, in a drawn shape"):
+        list(train_alignment(project, replace(TINY, drawn=0.9, batch_size=1, seed=1)))
 
 
 def test_what_is_taught_is_used_by_the_method_learned(project, monkeypatch):

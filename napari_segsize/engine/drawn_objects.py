@@ -1,4 +1,4 @@
-"""Drawn objects for the starter network: shapes, textures, edges and neighbours of many kinds.
+"""Drawn objects for networks to learn from: shapes, textures, edges and neighbours of many kinds.
 
 Nothing here imitates a particular data set: contrast has either sign, an object may be textured or empty,
 ringed or shaded, alone or in a crowd. What they have in common is that the picture changes at the outline.
@@ -140,7 +140,7 @@ def _corners(rng: np.random.Generator) -> NDArray[np.float64]:
 
 
 def _filled(outline: NDArray[np.float64], side: int) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = polygon2mask((side, side), outline)
+    mask: NDArray[np.bool_] = polygon2mask((side, side), outline)  # type: ignore[no-untyped-call]
     return mask
 
 
@@ -220,18 +220,18 @@ def _halves(rng: np.random.Generator, truth: NDArray[np.bool_]) -> NDArray[np.fl
     y, x = np.indices(truth.shape)
     middle, turn = np.argwhere(truth).mean(0), rng.uniform(0, 2 * math.pi)
     side = (y - middle[0]) * math.sin(turn) + (x - middle[1]) * math.cos(turn) > 0
-    return side.astype(np.float64) - 0.5
+    return np.asarray(side.astype(np.float64) - 0.5)
 
 
 def _rim(objects: NDArray[np.bool_], rng: np.random.Generator, extent: float) -> NDArray[np.float64]:
     """A bright or dark line along the outline."""
     width = rng.uniform(0.6, max(0.7, 0.06 * extent))
     soft = gaussian_filter(objects.astype(np.float64), width)
-    return rng.uniform(1, 4) * rng.choice([-1.0, 1.0]) * 4 * soft * (1 - soft)
+    return np.asarray(rng.uniform(1, 4) * rng.choice([-1.0, 1.0]) * 4 * soft * (1 - soft))
 
 
 def _shadow(truth: NDArray[np.bool_], rng: np.random.Generator, extent: float) -> NDArray[np.float64]:
     """A dark (or bright) copy beside the object."""
     shift = rng.uniform(0.05, 0.2, 2) * extent * rng.choice([-1, 1], 2)
     moved = np.roll(truth, shift.round().astype(int), (0, 1)) & ~truth
-    return rng.choice([-1.5, 1.0]) * gaussian_filter(moved.astype(np.float64), 0.7)
+    return np.asarray(rng.choice([-1.5, 1.0]) * gaussian_filter(moved.astype(np.float64), 0.7))
