@@ -364,6 +364,27 @@ def test_masks_go_in_by_name_and_out(segsize, tmp_path):
     assert len(list((tmp_path / "out").iterdir())) == 1
 
 
+def test_masks_go_in_all_or_none(segsize, tmp_path):
+    import tifffile
+
+    folder, labels = tmp_path / "p", tmp_path / "labels"
+    labels.mkdir()
+    for name in "ab":
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.arange(72, dtype=np.uint8).reshape(8, 9) + ord(name))
+        tifffile.imwrite(labels / f"{name}.tif", np.eye(8, 9, dtype=np.uint8))
+    (labels / "b.tif").write_bytes(b"nonsense")
+    segsize("new", folder)
+    segsize("add", folder, tmp_path / "a.tif", tmp_path / "b.tif")
+    done = segsize("import-masks", folder, labels)
+    assert done.exit_code == EXIT_USER
+    assert done.stdout == ""
+    assert "Nothing was read, because 1 of 2" in done.stderr
+    assert lines(segsize("info", folder, "--json").stdout)[0]["counts"]["masks"] == 0
+    tifffile.imwrite(labels / "b.tif", np.eye(8, 9, dtype=np.uint8))
+    done = segsize("import-masks", folder, labels, "--json")
+    assert [line["image"] for line in lines(done.stdout)] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     "said",
     [

@@ -74,6 +74,25 @@ def test_a_folder_and_one_image(segsize, folder, tmp_path):
         assert [len(project.annotation(PlaneRef(number)).contours) for number in (1, 2)] == [1, 0]
 
 
+def test_of_several_files_all_are_read_or_none(segsize, folder, tmp_path):
+    segsize("export-contours", folder, tmp_path / "a.csv", "--image", "a")
+    segsize("export-contours", folder, tmp_path / "b.csv", "--image", "b")
+    emptied(folder)
+    done = segsize("import-contours", folder, tmp_path / "a.csv", tmp_path / "nowhere.csv")
+    assert done.exit_code == EXIT_USER
+    assert done.stdout == ""
+    assert "Nothing was read of the other files either." in done.stderr
+    with Project.open(folder) as project:
+        assert project.counts().contours == 0
+    done = segsize("import-contours", folder, tmp_path / "a.csv", tmp_path / "b.csv", "--json")
+    assert [(line["file"], line["contours"]) for line in results(done)] == [
+        (str(tmp_path / "a.csv"), 1), (str(tmp_path / "b.csv"), 1),
+    ]  # fmt: skip
+    with Project.open(folder) as project:
+        assert project.undo() is not None
+        assert project.counts().contours == 0
+
+
 def test_notices_are_shown(segsize, folder, tmp_path):
     feature = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [1, 2]}, "properties": {}}
     (tmp_path / "a.geojson").write_text(json.dumps([feature]))

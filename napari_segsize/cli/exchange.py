@@ -65,16 +65,16 @@ def import_masks(
         typer.Option(help="what a plane without labels says: nothing, or no object"),
     ] = "leave",
 ) -> None:
-    """Read masks from label images (TIFF, PNG, NIfTI, zarr)."""
+    """Read masks from label images (TIFF, PNG, NIfTI, zarr): all of them, or none."""
     from ..project import Project
-    from ..project.exchange import import_labels
+    from ..project.exchange import import_label_files
     from ..project.naming import image_of_file
 
     with Project.open(project) as opened:
         images = opened.images()
         pairs = [(file, image_of_file(file, images)) for file in _files(files)]
-        for file, image in pairs:
-            planes = import_labels(opened, image.id, file, empty=empty)
+        read = import_label_files(opened, [(image.id, file) for file, image in pairs], empty=empty)
+        for (file, image), planes in zip(pairs, read, strict=True):
             values = {"file": file, "image": image.name, "planes": planes}
             out.result("import-masks", values, f"{file.name}: {planes} masks for {image.name}")
 
@@ -125,14 +125,13 @@ def import_contours(
         ),
     ] = "",
 ) -> None:
-    """Read outlines of objects, in the format that the ending of each file says."""
+    """Read outlines of objects, in the format that the ending of each file says: all of them, or none."""
     from ..project import Project
-    from ..project.contour_files import import_contours
+    from ..project.contour_files import import_contour_files
 
     with Project.open(project) as opened:
         number = _number(opened, image) if image else None
-        for file in files:
-            read = import_contours(opened, file, image=number)
+        for file, read in zip(files, import_contour_files(opened, files, image=number), strict=True):
             values = {"file": file, "contours": read.contours, "notices": read.notices}
             text = f"{file}: {read.contours} contours; the project now has {opened.counts().contours}."
             out.result("import-contours", values, "\n".join((text, *read.notices)))

@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 from napari_segsize.errors import SegsizeError
 from napari_segsize.project.annotation import ImageRecord, PlaneRef
 from napari_segsize.project.csv_lines import read_lines, read_number, read_slice, refusal
-from napari_segsize.project.label_images import export_labels, import_labels, read_labels, write_labels
+from napari_segsize.project.label_images import (
+    export_labels,
+    import_label_files,
+    import_labels,
+    read_labels,
+    write_labels,
+)
 from napari_segsize.project.naming import generated_name, image_called, names_of_images
 from napari_segsize.project.sizes import ParsedSize, parse_size
 from napari_segsize.project.writing import replacing, told
@@ -28,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "COLUMNS",
     "export_labels",
+    "import_label_files",
     "import_labels",
     "read_labels",
     "read_sizes_csv",

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from napari_segsize.errors import SegsizeError
-from napari_segsize.project.annotation import PlaneRef
+from napari_segsize.project.annotation import ImageRecord, PlaneRef
+from napari_segsize.project.checks import checked_labels
 from napari_segsize.project.formats import read_label_picture
 from napari_segsize.project.images import open_image
+from napari_segsize.project.packing import packed
 from napari_segsize.project.sizes import PIXEL
 from napari_segsize.project.writing import replacing, told
 
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 
     from napari_segsize.project.project import Project
 
-__all__ = ["export_labels", "import_labels", "read_labels", "write_labels"]
+__all__ = ["export_labels", "import_label_files", "import_labels", "read_labels", "write_labels"]
+
+_SHOWN = 5  # bad files named in one message
 
 
 def write_labels(
@@ -124,7 +129,60 @@ def import_labels(
     int
         Planes that got a mask.
     """
-    file, record = Path(file), project.image(image_id)
+    return import_label_files(project, [(image_id, Path(file))], empty=empty)[0]
+
+
+def import_label_files(
+    project: Project,
+    files: Sequence[tuple[int, Path]],
+    *,
+    empty: Literal["leave", "no_object"] = "leave",
+) -> tuple[int, ...]:
+    """Take the masks of several images from label images: all of them, in one step of undo, or none.
+
+    A table of sizes is read so, and so are the outlines of a folder: whoever mends the file that was refused
+    repeats the command as it was, and one undo takes it all back. The files are read, checked and packed
+    before anything is written, for meanwhile no other program could write to the project.
+
+    Parameters
+    ----------
+    files : sequence of (number of an image, path)
+        See `import_labels`.
+
+    Returns
+    -------
+    tuple of int
+        Planes that got a mask, file by file.
+
+    Raises
+    ------
+    SegsizeError
+        Names the first files that cannot be used, and why.
+    """
+    read: list[_Masks] = []
+    bad: list[str] = []
+    for image_id, file in files:
+        try:
+            read.append(_masks_of(project.image(image_id), file))
+        except SegsizeError as error:
+            bad.append(str(error))
+    if bad:
+        raise _nothing_read(bad, len(files))
+    name = files[0][1].name if len(files) == 1 else f"{len(files)} label images"
+    with project.step(f"Read {name}"):
+        return tuple(_put(project, masks, empty) for masks in read)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Masks:
+    """What a label image says, plane by plane, packed; None where it has no label."""
+
+    file: Path
+    image: int
+    planes: tuple[bytes | None, ...]
+
+
+def _masks_of(record: ImageRecord, file: Path) -> _Masks:
     labels = read_labels(file)
     expected = (record.planes, *record.shape)
     if labels.shape != expected:
@@ -132,12 +190,28 @@ def import_labels(
             f"{file.name} does not fit {record.name}: expected labels of the shape {expected} (planes, rows, "
             f"columns), got {labels.shape}; choose the label image of this image."
         )
-    written = 0
-    with project.step(f"Read {file.name}"):
-        for k, plane in enumerate(labels):
-            if plane.any():
-                project.put_mask(PlaneRef(image_id, k), plane)
-                written += 1
+    planes = tuple(packed(checked_labels(plane, record)) if plane.any() else None for plane in labels)
+    return _Masks(file=file, image=record.id, planes=planes)
+
+
+def _put(project: Project, masks: _Masks, empty: Literal["leave", "no_object"]) -> int:
+    """Store masks in the step that is open; the number of planes that have one."""
+    try:
+        for k, data in enumerate(masks.planes):
+            if data is not None:
+                project.put_packed_mask(PlaneRef(masks.image, k), data)
             elif empty == "no_object":
-                project.put_no_object(PlaneRef(image_id, k))
-    return written
+                project.put_no_object(PlaneRef(masks.image, k))
+    except SegsizeError as error:  # what was said before contradicts it; the step is not written
+        raise SegsizeError(f"{masks.file.name}: {error} Nothing was read.") from error
+    return sum(data is not None for data in masks.planes)
+
+
+def _nothing_read(bad: Sequence[str], files: int) -> SegsizeError:
+    if files == 1:
+        return SegsizeError(bad[0])
+    more = f" And {len(bad) - _SHOWN} more." if len(bad) > _SHOWN else ""
+    return SegsizeError(
+        f"Nothing was read, because {len(bad)} of {files} label images cannot be used; mend them, or leave "
+        f"them out, and repeat the command. {' '.join(bad[:_SHOWN])}{more}"
+    )

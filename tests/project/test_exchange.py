@@ -15,6 +15,7 @@ from napari_segsize.project import PlaneRef, Project
 from napari_segsize.project.exchange import (
     COLUMNS,
     export_labels,
+    import_label_files,
     import_labels,
     read_labels,
     read_sizes_csv,
@@ -250,6 +251,47 @@ class TestLabels:
         nibabel.save(nibabel.Nifti1Image(volume, np.eye(4)), tmp_path / "a.nii.gz")
         assert np.array_equal(read_labels(tmp_path / "a.nii.gz"), volume.T)
         assert read_labels(tmp_path / "a.nii.gz").dtype == np.int64
+
+    def files(self, tmp_path: Path, volume: np.ndarray) -> list[tuple[int, Path]]:
+        write_labels(volume, tmp_path / "volume.tif")
+        write_labels(np.eye(16, dtype=int), tmp_path / "flat.tif")
+        return [(1, tmp_path / "volume.tif"), (2, tmp_path / "flat.tif")]
+
+    def test_several_files_are_one_step(self, project: Project, tmp_path: Path) -> None:
+        files = self.files(tmp_path, self.masks())
+        assert import_label_files(project, files) == (2, 1)
+        said = list(project.annotations())
+        assert len(said) == 3
+        assert import_label_files(project, files) == (2, 1)  # again: they are as they were
+        assert list(project.annotations()) == said
+        change = project.undo()
+        assert change is not None
+        assert change.description == "Undone: Read 2 label images"
+        assert list(project.annotations()) == []
+
+    def test_one_bad_file_and_nothing_is_read(self, project: Project, tmp_path: Path) -> None:
+        files = [*self.files(tmp_path, self.masks()), (2, tmp_path / "no.tif"), (2, tmp_path / "volume.tif")]
+        with pytest.raises(
+            SegsizeError, match=r"Nothing was read, because 2 of 4 label images .*no\.tif is not .* fit flat"
+        ):
+            import_label_files(project, files)
+        assert list(project.annotations()) == []
+        assert not project.can_undo
+        with pytest.raises(SegsizeError, match=r"because 7 of 7 .* And 2 more\.$"):
+            import_label_files(project, [(1, tmp_path / "no.tif")] * 7)
+        write_labels(-self.masks(), tmp_path / "volume.tif")
+        with pytest.raises(SegsizeError, match=r"because 1 of 2 .* labels go from 0"):
+            import_label_files(project, files[:2])
+
+    def test_what_was_said_before_is_no_object(self, project: Project, tmp_path: Path) -> None:
+        project.put_stamp(PlaneRef(1, 0), 4)
+        said = list(project.annotations())
+        files = self.files(tmp_path, self.masks())
+        with pytest.raises(
+            SegsizeError, match=r"^volume\.tif: .*slice 1 of 3 has sizes.* Nothing was read\."
+        ):
+            import_label_files(project, files[::-1], empty="no_object")
+        assert list(project.annotations()) == said
 
     def test_what_are_no_labels(self, project: Project, tmp_path: Path) -> None:
         Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "rgb.png")

@@ -12,7 +12,8 @@ from napari_segsize.project.contour_files.exchange import (
     FORMATS,
     Exchanged,
     export_contours,
+    import_contour_files,
     import_contours,
 )
 
-__all__ = ["FORMATS", "Exchanged", "export_contours", "import_contours"]
+__all__ = ["FORMATS", "Exchanged", "export_contours", "import_contour_files", "import_contours"]

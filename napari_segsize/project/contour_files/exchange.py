@@ -22,7 +22,7 @@ from napari_segsize.project.writing import replacing, told
 if TYPE_CHECKING:
     from napari_segsize.project.project import Project
 
-__all__ = ["FORMATS", "Exchanged", "Format", "export_contours", "import_contours"]
+__all__ = ["FORMATS", "Exchanged", "Format", "export_contours", "import_contour_files", "import_contours"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,41 @@ def import_contours(project: Project, file: str | Path, *, image: int | None = N
     SegsizeError
         Names the first bad outlines by line or number, and what was expected there.
     """
-    file = Path(file)
+    return import_contour_files(project, [file], image=image)[0]
+
+
+def import_contour_files(
+    project: Project, files: Sequence[str | Path], *, image: int | None = None
+) -> tuple[Exchanged, ...]:
+    """Put the outlines of several files or folders into a project: all, in one step of undo, or none.
+
+    Parameters
+    ----------
+    files : sequence of paths
+        See `import_contours`. They are read before anything is written.
+
+    Returns
+    -------
+    tuple of Exchanged
+        File by file.
+    """
+    paths = [Path(file) for file in files]
+    name = paths[0].name if len(paths) == 1 else f"{len(paths)} files of contours"
+    try:
+        read = [_read(project, path, image) for path in paths]
+        with project.step(f"Read {name}"):
+            for outlines, _ in read:
+                for plane, drawn in outlines.items():
+                    _put(project, plane, drawn)
+    except SegsizeError as error:
+        if len(paths) == 1:
+            raise
+        raise SegsizeError(f"{error} Nothing was read of the other files either.") from error
+    return tuple(exchanged for _, exchanged in read)
+
+
+def _read(project: Project, file: Path, image: int | None) -> tuple[dict[PlaneRef, list[Placed]], Exchanged]:
+    """What a file or a folder says, checked; nothing is written."""
     files = _files(file)
     if image is not None and len(files) > 1:
         raise SegsizeError(
@@ -152,10 +186,8 @@ def import_contours(project: Project, file: str | Path, *, image: int | None = N
         for outline in placed(reading, each, images, chosen=image is not None):
             outlines.setdefault(outline.plane, []).append(outline)
         notices += reading.notices
-    with project.step(f"Read {file.name}"):
-        for plane, drawn in outlines.items():
-            _put(project, plane, drawn)
-    return Exchanged(contours=sum(map(len, outlines.values())), files=tuple(files), notices=tuple(notices))
+    count = sum(map(len, outlines.values()))
+    return outlines, Exchanged(contours=count, files=tuple(files), notices=tuple(notices))
 
 
 def _suffix(file: Path, format: str) -> tuple[str, bool]:
