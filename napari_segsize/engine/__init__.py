@@ -15,8 +15,8 @@ level set (`levelset_field`, `levelset_outlines`; `levelset_runs`, `levelset_obj
 `readiness` compiles before the first one. For masks that are a few pixels off: `alignment` moves one
 outline (`outline_search` by `outline_evidence`, `learned_outline` by a network that ships, or `geodesic`),
 `refine` those of a plane; `alignment_stages`, `alignment_runs`, `displaced` and `drawn_objects` teach the
-network behind `learned_outline` a project's own; `edge_stages`, `edge_items`, `edge_alignment`, `edge_batch`, `edge_runs` and
-`edge_config` train the network that finds thin edges.
+network behind `learned_outline` a project's own; `edge_stages`, `edge_items`, `edge_alignment`,
+`edge_batch`, `edge_runs` and `edge_config` train the network that finds thin edges.
 `microscope` explains one plane (`object_view`, `size_gradient`); `loss_look` shows one loss of it, with
 `loss_prediction` for contours, level sets, fields and edges, and `loss_catalogue` names them all; `report`,
 `chart` and `figure` make the page of results.
