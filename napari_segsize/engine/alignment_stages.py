@@ -149,7 +149,9 @@ def _objects(
 def _seen(
     annotation: PlaneAnnotation, image: torch.Tensor, labels: NDArray[Any], *, farthest: float
 ) -> list[Seen]:
-    found = outlined_objects(in_three_channels(image).float(), labels, farthest)
+    image = image.float()
+    shown = image.expand(3, -1, -1) if len(image) == 1 else in_three_channels(image)  # grey is not copied
+    found = outlined_objects(shown, labels, farthest)
     return [Seen(each, annotation.plane) for each in found]
 
 
