@@ -238,6 +238,13 @@ def test_a_taught_network_is_the_one_that_learned_uses(many, segsize, monkeypatc
         "--reach", 4, "--out", many / "shipped",
     )  # fmt: skip
     assert other.exit_code == 0, other.output
+    back = segsize("use", many, "--shipped", "alignment")
+    assert back.exit_code == 0, back.output
+    assert "network that ships is now in use for alignment" in " ".join(back.stdout.split())
+    assert "Rough outlines are moved by model" not in segsize("info", many).stdout
+    assert segsize("use", many, last["model"]).exit_code == 0
+    for wrong in ((), (last["model"], "--shipped", "alignment")):
+        assert "the number of a model, or --shipped" in " ".join(segsize("use", many, *wrong).output.split())
     taught = tifffile.imread(many / "taught" / "0002-cell1-aligned.tif")
     assert not np.array_equal(taught, tifffile.imread(many / "shipped" / "rough-aligned.tif"))
 
@@ -273,5 +280,7 @@ def test_a_stopped_teaching_names_the_command_that_goes_on(many, segsize, monkey
     assert "segsize train-alignment" in " ".join(done.output.split())
     assert "--resume" in done.output
     monkeypatch.undo()
-    again = segsize("train-alignment", many, "--resume")
+    again = segsize("train-alignment", many, "--resume", "--json")
     assert again.exit_code == 0, again.output
+    steps = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [each["step"] for each in steps if "losses" in each] == [3, 4]

@@ -144,13 +144,26 @@ def info(out: "Output", project: ProjectPath = Path()) -> None:
 def use(
     out: "Output",
     project: ProjectPath,
-    model: Annotated[int, typer.Argument(metavar="MODEL", help="number of a model, see segsize info")],
+    model: Annotated[
+        int | None, typer.Argument(metavar="[MODEL]", help="number of a model, see segsize info")
+    ] = None,
+    shipped: Annotated[
+        Literal["contours", "levelsets", "alignment"] | None,
+        typer.Option(help="instead of a model: go back to the network that ships"),
+    ] = None,
 ) -> None:
     """Make a model the one in use, whatever the validation images say of it."""
+    if (model is None) == (shipped is None):
+        raise typer.BadParameter("give the number of a model, or --shipped and what for.")
     from ..project import Project
     from ..project.trained import kind_of
 
     with Project.open(project) as opened:
+        if shipped is not None:
+            opened.retire_models(shipped)
+            text = f"The network that ships is now in use for {_KINDS.get(shipped, shipped)}."
+            out.result("use", {"model": None, "kind": shipped}, text)
+            return
         known = {record.id: record for record in opened.models()}
         if model not in known:
             numbers = ", ".join(map(str, known)) or "none"

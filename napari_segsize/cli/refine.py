@@ -28,7 +28,7 @@ __all__ = ["edges", "refine", "train_alignment", "train_edges"]
 
 SplitName = Literal["all", "train", "validation", "test"]
 _TO = "the image's own edges, or those of the project's edge network (segsize train-edges)"
-_ACCEPT = "put the aligned outlines in the project, in place of the rough ones; every one can be undone"
+_ACCEPT = "put the aligned outlines in the project, in place of the rough ones; napari can undo each"
 _OUT = "gets an int32 label image (TIFF) for each plane"
 _LABELS = "a label image with rough masks, instead of those of a project; needs --image"
 _IMAGE = "the image of --labels"

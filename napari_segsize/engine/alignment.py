@@ -158,6 +158,8 @@ def align_labels(
     if labels.ndim != 2:
         raise ValueError(f"labels: expected (H, W), got {labels.shape}.")
     chosen = np.unique(labels[labels != 0]).tolist() if numbers is None else list(numbers)
+    if image is not None and config.method == "learned":
+        image = _as_taught(np.asarray(image))
     for source in (image, edges):
         if source is not None and np.shape(source)[-2:] != labels.shape:
             raise ValueError(
@@ -215,6 +217,13 @@ def merged(labels: NDArray[Any], found: Iterable[Alignment]) -> NDArray[Any]:
         if not gone:
             break
     return result
+
+
+def _as_taught(image: NDArray[Any]) -> NDArray[Any]:
+    """The image as the network has learned to see it: channels of equal weight, lest one hide all."""
+    from .scaling import normalised
+
+    return normalised(image[None] if image.ndim == 2 else image)
 
 
 def _drained(moving: Generator[Mask, None, str]) -> tuple[list[Mask], str]:

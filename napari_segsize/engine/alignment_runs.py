@@ -31,7 +31,7 @@ __all__ = [
     "score_alignment",
 ]
 
-_WINDOWS, _HELD = 41, 42  # purposes of random numbers
+_WINDOWS, _HELD, _FRESH = 41, 42, 43  # purposes of random numbers
 _HELD_WINDOWS = 96  # drawn once of the held-out objects
 _AT_A_TIME = 16
 
@@ -189,10 +189,16 @@ def alignment_training(
     )
 
 
-def held_windows(validation: Sequence[Seen], seed: int) -> list[AlignmentBatch]:
-    """The same windows on held-out objects at every validation, each object about as often."""
-    rng = np.random.default_rng([seed, 0, _HELD])
-    chosen = [validation[number % len(validation)] for number in range(_HELD_WINDOWS)] if validation else []
+def held_windows(validation: Sequence[Seen], seed: int, *, fresh: bool = False) -> list[AlignmentBatch]:
+    """Windows on held-out objects, each object about as often; of more objects than windows, some at random.
+
+    The same at every validation; `fresh` ones judge what was chosen by those.
+    """
+    if not validation:
+        return []
+    rng = np.random.default_rng([seed, 0, _FRESH if fresh else _HELD])
+    order = rng.permutation(len(validation))
+    chosen = [validation[order[number % len(order)]] for number in range(_HELD_WINDOWS)]
     return [_batch(chosen[first : first + _AT_A_TIME], rng) for first in range(0, len(chosen), _AT_A_TIME)]
 
 

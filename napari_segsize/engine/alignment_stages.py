@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from numpy.typing import NDArray
@@ -25,16 +27,17 @@ from .edge_items import planes_with_outlines
 from .events import Ended, Event, Notice, Started
 from .loop import Outcome, Run, fit
 from .option import from_dict
-from .run_files import record_model, state_file, stopped_state
+from .run_files import concluded, record_model, state_file, stopped_state
 from .starter import load_alignment_starter
 from .turn import turn
 
-__all__ = ["alignment_network", "load_alignment_network", "train_alignment"]
+__all__ = ["alignment_network", "hold_out_objects", "load_alignment_network", "train_alignment"]
 
 _STAGE = "alignment"
 _CALLED = "training of alignment"
-_EVERY = 5  # without validation images, every fifth plane or object is held out
+_EVERY = 5  # without validation images, about a fifth is held out
 _LEAST_OBJECTS = 10
+_BETTER = 0.005  # share of the pixels by which a network must be better to take the other's place
 
 
 def train_alignment(
@@ -52,7 +55,7 @@ def train_alignment(
     config : AlignmentConfig, optional
         With `resume`, the stopped run's own settings are used instead.
     resume : bool
-        Go on with the stopped run.
+        Go on with the stopped run, with the outlines as they are now.
 
     Raises
     ------
@@ -66,11 +69,15 @@ def train_alignment(
         if state is not None:
             config = from_dict(AlignmentConfig, state["config"])
         train, validation, notices = yield from _objects(project, config)
-        network, entry, used = alignment_network(project)
+        used = _in_use(project)
+        notices += [used.notice] if used.notice else []
+        entry = used.entry if state is None else state["network"]
+        network = build_alignment_net(entry["features"])
+        if state is None:
+            network.load_state_dict(used.network.state_dict())
         run = alignment_training(train, validation, network, config, state_file(project, _STAGE), entry=entry)
-        run.start_model = None if used is None else used.id
+        run.start_model = used.number if state is None else state["start_model"]
         run.name_of = partial(_name_of, project)
-        before = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
         if state is not None:
             run.restore(state)
         for notice in notices:
@@ -85,7 +92,7 @@ def train_alignment(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
         )
         outcome = yield from fit(run)
-        yield from _finish(project, run, outcome, before, validation)
+        yield from concluded(run, outcome, _conclude(project, run, outcome, used, validation))
 
 
 def load_alignment_network(path: Path) -> tuple[AlignmentNet, dict[str, Any]]:
@@ -101,10 +108,10 @@ def load_alignment_network(path: Path) -> tuple[AlignmentNet, dict[str, Any]]:
         entry = content["network"]
         network = build_alignment_net(entry["features"])
         network.load_state_dict(content["weights"])
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise SegsizeError(
-            f"{path.name}: the file does not hold the network for rough outlines that it names. Delete it "
-            "and train again."
+            f"{path.name}: the file does not hold the network for rough outlines that it names. Train again, "
+            "or go back to the network that ships (segsize use --shipped alignment)."
         ) from error
     nn.Module.eval(network)
     return network, entry
@@ -116,6 +123,25 @@ def alignment_network(project: Project) -> tuple[AlignmentNet, dict[str, Any], M
     if record is None:
         return (*load_alignment_starter(), None)
     return (*load_alignment_network(project.models_folder / record.path), record)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Used:
+    """The network that a project uses, and what to say of it."""
+
+    network: AlignmentNet
+    entry: dict[str, Any]
+    number: int | None = None
+    notice: str = ""
+
+
+def _in_use(project: Project) -> _Used:
+    """The network in use; the one that ships, and a sentence, if its file is gone or damaged."""
+    try:
+        network, entry, record = alignment_network(project)
+    except SegsizeError as error:
+        return _Used(*load_alignment_starter(), notice=f"{error} Going on from the network that ships.")
+    return _Used(network, entry, None if record is None else record.id)
 
 
 def _name_of(project: Project, plane: PlaneRef | None) -> str:
@@ -131,17 +157,22 @@ def _objects(
     held, more = yield from planes_with_outlines(project, "validation", _STAGE, make)
     said = [*notices, *more]
     train, validation = _flat(planes), _flat(held)
-    if len(train) + len(validation) < _LEAST_OBJECTS or not train:
+    if len(train) + len(validation) < _LEAST_OBJECTS:
         raise SegsizeError(
             f"To learn how outlines run takes {_LEAST_OBJECTS} objects of 30 px of area or more with an "
             f"outline, there are {len(train) + len(validation)} in training and validation images: paint "
             "masks, accept contours, or import a label image. Rough ones will do."
         )
+    if not train:
+        raise SegsizeError(
+            f"All {len(validation)} objects with an outline are in validation images, none is in a training "
+            "image to learn from: deal the images out anew (page Project, or segsize split)."
+        )
     if not validation:
-        train, validation, what = _hold_out(planes)
+        train, validation, what = hold_out_objects(train)
         said.append(
-            f"No validation image has an outline: {len(validation)} objects {what} are held out to tell "
-            "whether the network gets better."
+            f"No validation image has an outline: {len(validation)} of the objects{what} are held out to "
+            "tell whether the network gets better."
         )
     return train, validation, said
 
@@ -159,50 +190,46 @@ def _flat(planes: Sequence[Sequence[Seen]]) -> list[Seen]:
     return [each for plane in planes for each in plane]
 
 
-def _hold_out(planes: Sequence[Sequence[Seen]]) -> tuple[list[Seen], list[Seen], str]:
-    """Objects of every fifth plane; of few planes every fifth object."""
-    planes = [plane for plane in planes if plane]
-    if len(planes) >= _EVERY:
-        held = planes[_EVERY - 1 :: _EVERY]
-        rest = [plane for place, plane in enumerate(planes) if place % _EVERY != _EVERY - 1]
-        return _flat(rest), _flat(held), f"of {len(held)} training images"
-    every = _flat(planes)
-    left = [each for place, each in enumerate(every) if place % _EVERY != _EVERY - 1]
-    return left, every[_EVERY - 1 :: _EVERY], "of the training images"
+def hold_out_objects(every: Sequence[Seen]) -> tuple[list[Seen], list[Seen], str]:
+    """About a fifth: of the images; of the planes of few images; of the objects of few planes.
+
+    What is held out depends on its own number or outline alone, not on what else there is: a training that is
+    resumed after something was drawn is not judged by what it has learned from.
+
+    Returns
+    -------
+    rest, held : list of Seen
+    what : str
+        ", in 2 images," for a sentence.
+    """
+    for name in ("image", "plane", "object"):
+        keys = [_key(each, name) for each in every]
+        if len(set(keys)) >= _EVERY:
+            break
+    ranked = sorted(set(keys))
+    chosen = [key for key in ranked if key % _EVERY == 0][: len(ranked) // 3] or ranked[:1]
+    held = [each for each, key in zip(every, keys, strict=True) if key in chosen]
+    rest = [each for each, key in zip(every, keys, strict=True) if key not in chosen]
+    count = len(chosen)
+    return rest, held, "" if name == "object" else f", in {count} {name}{'s' if count > 1 else ''},"
 
 
-def _finish(
-    project: Project,
-    run: Run,
-    outcome: Outcome,
-    before: dict[str, torch.Tensor],
-    validation: Sequence[Seen],
-) -> Generator[Event, None, None]:
-    """Record the network in one process; under torchrun the others wait until it has written."""
-    if not run.fabric.is_global_zero:
-        run.fabric.barrier()
-        yield Ended(stage=_STAGE, metrics=outcome.metrics)
-        return
-    ended = yield from _conclude(project, run, outcome, before, validation)
-    run.file.unlink(missing_ok=True)
-    run.fabric.barrier()
-    yield ended
+def _key(each: Seen, name: str) -> int:
+    """A number of an object's image, plane or outline that depends on nothing else."""
+    image, place = (0, 0) if each.plane is None else (each.plane.image, each.plane.slice)
+    text = {"image": f"{image}", "plane": f"{image} {place}"}.get(name)
+    return crc32(text.encode() if text else f"{image} {place} ".encode() + each.object.mask.tobytes())
 
 
 def _conclude(
-    project: Project,
-    run: Run,
-    outcome: Outcome,
-    before: dict[str, torch.Tensor],
-    validation: Sequence[Seen],
+    project: Project, run: Run, outcome: Outcome, used: _Used, validation: Sequence[Seen]
 ) -> Generator[Event, None, Ended]:
-    """Compare with the network before; record and use the new one if it is better."""
-    held = held_windows(validation, run.config.seed)
-    run.network.load_state_dict(before)
-    old = yield from score_alignment(run.network, held)
+    """Compare with the network in use, on windows that chose no step; use the new one if it is better."""
+    held = held_windows(validation, run.config.seed, fresh=True)
+    old = yield from score_alignment(used.network.to(run.fabric.device), held)
     run.network.load_state_dict(outcome.weights)
     new = yield from score_alignment(run.network, held)
-    if not new["back"] > old["back"]:
+    if not new["back"] >= old["back"] + _BETTER:
         return Ended(
             stage=_STAGE, metrics=old,
             message="The network for rough outlines stays as it was: nothing better was found for the "
@@ -212,6 +239,17 @@ def _conclude(
     project.promote(record)
     return Ended(
         stage=_STAGE, promoted=True, model=record, metrics=new,
-        message=f"Of what displacement does to held-out outlines, {100 * new['back']:.0f} % is brought back "
-        f"(before: {100 * old['back']:.0f} %). Method \"learned\" uses it from now on.",
+        message=f"{_said(old['back'], new['back'])} Method \"learned\" uses it from now on.",
     )  # fmt: skip
+
+
+def _said(old: float, new: float) -> str:
+    """How good the new network is."""
+    if new <= 0:
+        return (
+            "The network spoils less of the held-out outlines than the one before, but still more than it "
+            'mends: prefer the method "likely".'
+        )
+    before = f"{100 * old:.0f} %" if old > 0 else "more was spoiled than mended"
+    said = f"Of what displacement does to held-out outlines, {100 * new:.0f} % is brought back"
+    return f"{said} (before: {before})."

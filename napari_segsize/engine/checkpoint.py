@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import struct
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -30,6 +31,11 @@ __all__ = [
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 
 FORMAT = 1
+_UNREADABLE = (
+    RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, LookupError, struct.error,
+    ValueError, TypeError, AttributeError, AssertionError,
+)  # fmt: skip
+"""What torch makes of a file that is no checkpoint: its reader of old files trips over anything."""
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -71,7 +77,7 @@ def load(path: Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise SegsizeError(f"{path}: no such model file. Train again, or bring the file back.") from error
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, zipfile.BadZipFile, KeyError) as error:
+    except _UNREADABLE as error:
         raise SegsizeError(
             f"{path.name}: expected a complete model file, but it cannot be read. Delete it and train again."
         ) from error

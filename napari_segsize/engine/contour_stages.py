@@ -25,7 +25,7 @@ from .levelset_config import LevelSetConfig
 from .loop import Outcome, Run, fit
 from .option import from_dict
 from .outline_networks import LEVELSET, POLYGON, OutlineNetwork
-from .run_files import record_model, state_file, stopped_state
+from .run_files import concluded, record_model, state_file, stopped_state
 from .turn import turn
 
 __all__ = ["evaluate_contours", "evaluate_levelsets", "finetune_contour", "finetune_levelset"]
@@ -128,7 +128,7 @@ def _finetune(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
         )
         outcome = yield from fit(run)
-        yield from _finish(project, taught, run, outcome, before, validation)
+        yield from concluded(run, outcome, _conclude(project, taught, run, outcome, before, validation))
 
 
 def _evaluate(
@@ -203,25 +203,6 @@ def _items(
         )
         notices = (*notices, held)
     return train, validation, notices
-
-
-def _finish(
-    project: Project,
-    taught: OutlineNetwork,
-    run: Run,
-    outcome: Outcome,
-    before: Mapping[str, torch.Tensor],
-    validation: Sequence[CloseUp],
-) -> Generator[Event, None, None]:
-    """Conclude in one process; under torchrun the others wait until it has written."""
-    if not run.fabric.is_global_zero:
-        run.fabric.barrier()
-        yield Ended(stage=run.stage, metrics=outcome.metrics)
-        return
-    ended = yield from _conclude(project, taught, run, outcome, before, validation)
-    run.file.unlink(missing_ok=True)
-    run.fabric.barrier()
-    yield ended
 
 
 def _conclude(

@@ -23,7 +23,7 @@ from .outline_search import signed_distances
 __all__ = ["FARTHEST", "SIDE", "Outlined", "displaced_window", "drawn_outlined", "outlined_objects", "rim_of"]
 
 FARTHEST = 10.0
-"""Most that outlines are displaced, in px; what the network that ships has learned with."""
+"""Most that outlines are displaced, in px, see `Outlined`; what the network that ships has learned with."""
 SIDE = 96
 """px of a window."""
 _AROUND = 20  # px around a window, so that noise and distances do not end with it
@@ -57,7 +57,7 @@ class Outlined:
     rim : (K, 2) int array
         Pixels along the outline.
     farthest : float
-        Most that its outline is displaced, in px.
+        Most that its outline is displaced, in px, but for a whole that is too large or too small.
     """
 
     colours: NDArray[np.float32]

@@ -148,7 +148,8 @@ class AlignmentConfig(TrainingConfig):
     batch_size: int = option(8, "windows of 96 px in one step", min=1)
     farthest: float = option(
         10.0,
-        "most that outlines are displaced while it learns to bring them back: how wrong masks can be",
+        "about how far outlines are displaced at most while it learns to bring them back: how wrong masks "
+        "can be",
         min=2.0,
         max=12.0,
         step=0.5,

@@ -28,7 +28,7 @@ from .edge_runs import edge_probabilities, edge_training, score_edges
 from .events import Ended, Event, Notice, Started
 from .loop import Outcome, Run, fit
 from .option import from_dict
-from .run_files import record_model, state_file, stopped_state
+from .run_files import concluded, record_model, state_file, stopped_state
 from .turn import turn
 
 __all__ = ["current_edge_network", "edges_of_plane", "load_edge_network", "train_edges"]
@@ -90,7 +90,7 @@ def train_edges(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
         )
         outcome = yield from fit(run)
-        yield from _finish(project, run, outcome, validation)
+        yield from concluded(run, outcome, _conclude(project, run, outcome, validation))
 
 
 def load_edge_network(path: Path) -> tuple[EdgeNet, dict[str, Any]]:
@@ -151,20 +151,6 @@ def _held_out(validation: list[EdgeItem]) -> str:
         "No validation image has an outline, and there are too few images to hold some out: the network "
         "cannot be compared with an older one."
     )
-
-
-def _finish(
-    project: Project, run: Run, outcome: Outcome, validation: list[EdgeItem]
-) -> Generator[Event, None, None]:
-    """Record the network in one process; under torchrun the others wait until it has written."""
-    if not run.fabric.is_global_zero:
-        run.fabric.barrier()
-        yield Ended(stage="edges", metrics=outcome.metrics)
-        return
-    ended = yield from _conclude(project, run, outcome, validation)
-    run.file.unlink(missing_ok=True)
-    run.fabric.barrier()
-    yield ended
 
 
 def _conclude(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..errors import SegsizeError
 from ..project import ModelRecord, Project
 from . import checkpoint
-from .loop import Run
+from .events import Ended, Event
+from .loop import Outcome, Run
 from .option import from_dict, to_dict
 
-__all__ = ["record_model", "state_file", "stopped_state"]
+__all__ = ["concluded", "record_model", "state_file", "stopped_state"]
 
 
 def state_file(project: Project, stage: str) -> Path:
@@ -64,3 +65,25 @@ def record_model(
     content = {"stage": run.stage, "config": config, "network": run.entry, "metrics": known}
     checkpoint.save(file, {**content, "weights": weights})
     return project.add_model(file, stage=run.stage, metrics=known, config=config)
+
+
+def concluded(
+    run: Run, outcome: Outcome, conclude: Generator[Event, None, Ended]
+) -> Generator[Event, None, None]:
+    """Conclude in one process, which then forgets the stopped run; under torchrun the others wait for it.
+
+    Parameters
+    ----------
+    run, outcome
+        What has just ended.
+    conclude : generator
+        Compares, records and promotes; not begun in the other processes.
+    """
+    if not run.fabric.is_global_zero:
+        run.fabric.barrier()
+        yield Ended(stage=run.stage, metrics=outcome.metrics)
+        return
+    ended = yield from conclude
+    run.file.unlink(missing_ok=True)
+    run.fabric.barrier()
+    yield ended

@@ -350,8 +350,12 @@ class Project(Ledger):
         """Let predictions be made with this model from now on."""
         self._trained.promote(model_id)
 
+    def retire_models(self, kind: ModelKind) -> None:
+        """Go back to the network that ships, of contours, level sets or alignment; of others, to none."""
+        self._trained.retire(kind)
+
     def current_model(self, kind: ModelKind = "pixels") -> ModelRecord | None:
-        """The model in use of a kind: of pixels, contours, level sets or edges."""
+        """The model in use of a kind: of pixels, contours, level sets, edges or alignment."""
         return self._trained.current(kind)
 
     def _update_image(self, image_id: int, values: Mapping[str, Any], label: str) -> None:

@@ -88,6 +88,15 @@ class Trained:
             where = tables.model.c.id == model_id
             step.connection.execute(update(tables.model).where(where).values(promoted=number))
 
+    def retire(self, kind: ModelKind) -> None:
+        """Let none of a kind be in use; they stay, and can be promoted again."""
+        with self._history.step(f"No model for {kind} is in use", kind="project") as step:
+            step.touch()
+            stages = step.connection.scalars(select(tables.model.c.stage).distinct())
+            own = [stage for stage in stages if kind_of(stage) == kind]
+            where = tables.model.c.stage.in_(own)
+            step.connection.execute(update(tables.model).where(where).values(promoted=None))
+
     def current(self, kind: ModelKind) -> ModelRecord | None:
         """The one of a kind in use."""
         return next(

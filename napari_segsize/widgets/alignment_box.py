@@ -34,6 +34,8 @@ class AlignmentBox(QGroupBox):
         self._wanted = False
         self.form = Form(AlignmentConfig, main=("steps", "farthest"))
         self.teach, self.resume = QPushButton(_TEACH), QPushButton("Resume")
+        self.shipped = QPushButton("Use the one that ships")
+        self.shipped.setToolTip("Go back to the network that came with the plugin; the taught one is kept.")
         self.used, self.progress = Sentence("aligner"), Sentence("aligner-progress")
         self.teach.setToolTip(
             "Takes minutes, in the background. The network is used only if it brings held-out outlines back "
@@ -41,11 +43,12 @@ class AlignmentBox(QGroupBox):
         )
         self.resume.setToolTip("Go on with the training that was stopped, with its own settings.")
         self.teach.clicked.connect(self._on_teach)
-        self.resume.clicked.connect(lambda: controller.train_alignment(resume=True))
+        self.resume.clicked.connect(self._on_resume)
+        self.shipped.clicked.connect(controller.use_shipped_alignment)
         rows, buttons = QVBoxLayout(self), QHBoxLayout()
         for widget in (Sentence("aligner-intro", _INTRO), self.used, self.form):
             rows.addWidget(widget)
-        for button in (self.teach, self.resume):
+        for button in (self.teach, self.resume, self.shipped):
             buttons.addWidget(button)
         rows.addLayout(buttons)
         rows.addWidget(self.progress)
@@ -63,6 +66,7 @@ class AlignmentBox(QGroupBox):
         self.teach.setText("Stop" if learning else _TEACH)
         self.teach.setEnabled(state.folder is not None and (learning or not state.busy))
         self.resume.setVisible(not state.busy and state.resumable_alignment is not None)
+        self.shipped.setVisible(bool(state.aligner) and not state.busy)
         said = _progress(state) if learning else ""
         self.progress.setText(said)
         self.progress.setVisible(bool(said))
@@ -74,6 +78,10 @@ class AlignmentBox(QGroupBox):
         else:
             self._layers.flush()  # the last stroke of the mask
             self._controller.train_alignment(self.form.config())
+
+    def _on_resume(self) -> None:
+        self._layers.flush()
+        self._controller.train_alignment(resume=True)
 
 
 def _progress(state: State) -> str:

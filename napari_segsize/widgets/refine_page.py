@@ -110,7 +110,7 @@ class RefinePage(QWidget):
         self.accept_all.clicked.connect(desk.accept_all)
         self.undo.clicked.connect(self._controller.undo)
         self.train.clicked.connect(self._on_train)
-        self.resume.clicked.connect(lambda: self._controller.train_edges(resume=True))
+        self.resume.clicked.connect(self._on_resume)
         self.show_edges.toggled.connect(self._on_show_edges)
         self._layers.refine.keys.use(
             {
@@ -171,7 +171,12 @@ class RefinePage(QWidget):
         if state.busy and state.stage == "edges":
             self._controller.stop()
         else:
+            self._layers.flush()  # the last stroke of the mask
             self._controller.train_edges(self.edge_form.config())
+
+    def _on_resume(self) -> None:
+        self._layers.flush()
+        self._controller.train_edges(resume=True)
 
     def _on_show_edges(self, on: bool) -> None:
         if on:

@@ -86,6 +86,12 @@ class TrainVerbs(Session):
             )
             self._desk.begin("alignment", events, keep_history=resume)
 
+    def use_shipped_alignment(self) -> None:
+        """Move rough outlines with the network that ships again."""
+        with self.reporting():
+            self.opened().retire_models("alignment")
+            self.reload(message="Rough outlines are moved by the network that ships.")
+
     def train_edges(self, config: EdgeConfig | None = None, *, resume: bool = False) -> None:
         """Teach the edge network the masks and contours of the project."""
         with self.reporting():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_segsize.engine import alignment_stages, checkpoint
+from napari_segsize.engine import alignment_runs, alignment_stages, checkpoint
+from napari_segsize.engine.alignment import align_labels
 from napari_segsize.engine.alignment_runs import (
     AlignmentSource,
     Seen,
@@ -17,7 +19,12 @@ from napari_segsize.engine.alignment_runs import (
     held_windows,
     score_alignment,
 )
-from napari_segsize.engine.alignment_stages import alignment_network, load_alignment_network, train_alignment
+from napari_segsize.engine.alignment_stages import (
+    alignment_network,
+    hold_out_objects,
+    load_alignment_network,
+    train_alignment,
+)
 from napari_segsize.engine.displaced import outlined_objects
 from napari_segsize.engine.edge_config import AlignConfig, AlignmentConfig
 from napari_segsize.engine.edge_stages import current_edge_network
@@ -152,7 +159,7 @@ def test_what_is_taught_is_used_by_the_method_learned(project, monkeypatch):
     assert isinstance(ended, Ended)
     assert ended.promoted
     assert ended.metrics["back"] > 0.1
-    assert "(before: 0 %)" in ended.message
+    assert "(before: more was spoiled than mended)" in ended.message
     model = project.current_model("alignment")
     assert (model.id, model.stage) == (ended.model, "alignment")
     assert project.current_model() is None
@@ -196,19 +203,89 @@ def test_a_second_training_goes_on_from_the_first(project, monkeypatch):
     assert begun.metrics["back"] > 0.3 * first.metrics["back"] > 0
 
 
-def test_stopped_and_resumed_takes_the_same_steps(project):
-    whole = losses(train_alignment(project, TINY))
-    assert len(whole) == 3
-    events = train_alignment(project, TINY)
+def stopped_at(project, config, step) -> None:
+    events = train_alignment(project, config)
     for event in events:
-        if isinstance(event, StepDone) and event.step == 2:
+        if isinstance(event, StepDone) and event.step == step:
             break
     events.close()
+
+
+def test_stopped_and_resumed_takes_the_same_steps_to_the_same_weights(project, monkeypatch):
+    fresh = build_alignment_net(8, seed=0), {"features": 8}
+    monkeypatch.setattr(alignment_stages, "load_alignment_starter", lambda: fresh)
+    config = replace(TINY, steps=24, validate_every=8, batch_size=4, drawn=0.5, average=0.8, warm_up=4)
+    events = list(train_alignment(project, config))
+    whole = losses(events)
+    weights = alignment_network(project)[0].state_dict()
+    project.retire_models("alignment")
+    stopped_at(project, config, 10)
     found = resumable(project, ["alignment"])
-    assert (found.stage, found.step, found.steps) == ("alignment", 2, 3)
-    assert losses(train_alignment(project, resume=True)) == whole[2:]
+    assert (found.stage, found.step, found.steps) == ("alignment", 10, 24)
+    again = list(train_alignment(project, resume=True))
+    assert losses(again) == whole[10:]
+    assert (again[-1].metrics, again[-1].promoted) == (events[-1].metrics, True)
+    for name, value in alignment_network(project)[0].state_dict().items():
+        assert torch.equal(value, weights[name])
     with pytest.raises(SegsizeError, match="no stopped training of alignment"):
         list(train_alignment(project, resume=True))
+
+
+def test_a_run_is_resumed_with_its_own_network_though_another_is_used_meanwhile(project, monkeypatch):
+    monkeypatch.setattr(
+        alignment_stages, "load_alignment_starter", lambda: (build_alignment_net(8, seed=0), {"features": 8})
+    )
+    stopped_at(project, TINY, 2)
+    monkeypatch.undo()  # another version brings a larger one
+    resumed = list(train_alignment(project, resume=True))
+    assert [event.step for event in resumed if isinstance(event, StepDone)] == [3]
+    assert isinstance(resumed[-1], Ended)
+
+
+@pytest.mark.parametrize("junk", [None, b"junk", b""])
+def test_a_network_whose_file_is_gone_or_damaged_is_told_of_and_left(project, monkeypatch, junk):
+    fresh = build_alignment_net(8, seed=0), {"features": 8}
+    monkeypatch.setattr(alignment_stages, "load_alignment_starter", lambda: fresh)
+    config = replace(TINY, steps=40, validate_every=20, batch_size=4)
+    assert list(train_alignment(project, config))[-1].promoted
+    file = project.models_folder / project.current_model("alignment").path
+    if junk is None:
+        file.unlink()
+    else:
+        file.write_bytes(junk)
+    with pytest.raises(SegsizeError, match="model file"):
+        alignment_network(project)
+    events = list(train_alignment(project, config))
+    assert any(
+        "Going on from the network that ships" in each.text for each in events if isinstance(each, Notice)
+    )
+    assert events[-1].promoted
+    assert alignment_network(project)[2].id == events[-1].model
+
+
+def test_the_network_that_ships_can_be_used_again(project, monkeypatch):
+    fresh = build_alignment_net(8, seed=0), {"features": 8}
+    monkeypatch.setattr(alignment_stages, "load_alignment_starter", lambda: fresh)
+    list(train_alignment(project, replace(TINY, steps=40, validate_every=20, batch_size=4)))
+    taught = project.current_model("alignment")
+    project.retire_models("alignment")
+    assert project.current_model("alignment") is None
+    assert [model.id for model in project.models()] == [taught.id]
+    project.promote(taught.id)
+    assert project.current_model("alignment").id == taught.id
+
+
+def test_every_channel_counts_in_refining_as_it_did_in_teaching():
+    truth, rough = disk((36, 36), 14), disk((38, 35), 14).astype(np.int32)
+    dim = picture(truth.astype(np.int32))
+    bright = 300 * picture(np.roll(truth, 17, 0).astype(np.int32), 1)
+    config = AlignConfig(method="learned", reach=5)
+    found = [
+        next(align_labels(rough, image=np.stack(image), config=config)).masks[-1]
+        for image in ((bright, dim), (bright / 300, dim), (bright + 5e4, dim))
+    ]
+    assert np.array_equal(found[0], found[1])
+    assert np.array_equal(found[0], found[2])
 
 
 def test_contours_teach_as_well_as_masks(project):
@@ -224,16 +301,83 @@ def test_without_validation_images_objects_are_held_out(project):
     events = list(train_alignment(project, TINY))
     said = [event.text for event in events if isinstance(event, Notice)]
     assert len(said) == 1
-    assert "2 objects of the training images are held out" in said[0]
     started = next(event for event in events if isinstance(event, Started))
-    assert started.masks == 10
-    for number in range(4):
-        plane = PlaneRef(project.add_array(f"more{number}", picture(four(), number)).id, 0)
-        project.put_mask(plane, four())
-        project.set_split(plane.image, "train")
-    events = list(train_alignment(project, TINY))
-    said = [event.text for event in events if isinstance(event, Notice)]
-    assert "4 objects of 1 training images" in said[0]
+    assert 8 <= started.masks < 12
+    assert f"{12 - started.masks} of the objects are held out" in said[0]
+
+
+def many(planes: int, images: int, each: int = 1) -> list[Seen]:
+    one = seen(1)[0].object
+    rng = np.random.default_rng(0)
+    return [
+        Seen(replace(one, mask=rng.random(one.mask.shape) > 0.5), PlaneRef(1 + number % images, number))
+        for number in range(planes)
+        for _ in range(each)
+    ]
+
+
+@pytest.mark.parametrize(("planes", "images", "each"), [(40, 40, 2), (40, 2, 2), (3, 2, 20)])
+def test_what_is_held_out_does_not_depend_on_what_else_there_is(planes, images, each):
+    every = many(planes, images, each)
+    rest, held, what = hold_out_objects(every)
+    assert len(rest) + len(held) == len(every)
+    assert 0.02 < len(held) / len(every) < 0.4
+    named = {"image": images >= 5, "plane": images < 5 <= planes}
+    assert [word for word in ("image", "plane") if word in what] == [
+        key for key, is_so in named.items() if is_so
+    ]
+    if named["image"]:
+        assert not {each.plane.image for each in rest} & {each.plane.image for each in held}
+    fewer = hold_out_objects(every[: -each if planes > 5 else -1])
+    assert not {id(each) for each in fewer[1]} - {id(each) for each in held}
+    assert not {id(each) for each in fewer[0]} - {id(each) for each in rest}
+
+
+def test_few_objects_leave_one_aside_at_least():
+    for count in range(5, 12):
+        rest, held, _ = hold_out_objects(many(count, 1))
+        assert 1 <= len(held) <= count / 2
+        assert rest
+
+
+def test_of_many_held_out_objects_windows_show_all_planes_and_are_not_those_that_choose():
+    few = seen(4)
+    every = [Seen(few[0].object, PlaneRef(1, number // 100)) for number in range(300)]
+    held = held_windows(every, 0)
+    counts = Counter(plane.slice for batch in held for plane in batch.planes)
+    assert sum(counts.values()) == 96
+    assert min(counts[number] for number in range(3)) > 15
+    own = Counter(id(each) for each in _shown(few))
+    assert set(own.values()) == {24}
+    again, fresh = held_windows(few, 0), held_windows(few, 0, fresh=True)
+    assert torch.equal(held_windows(few, 0)[0].inputs, again[0].inputs)
+    assert not torch.equal(again[0].inputs, fresh[0].inputs)
+
+
+def _shown(few):
+    """The objects that the held-out windows show."""
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = alignment_runs.displaced_window
+        patch.setattr(
+            alignment_runs, "displaced_window", lambda one, rng: drawn.append(one) or real(one, rng)
+        )
+        held_windows(few, 0)
+    return drawn
+
+
+def test_objects_in_validation_images_alone_are_a_sentence(project):
+    for record in project.images():
+        project.set_split(record.id, "validation")
+    with pytest.raises(SegsizeError, match="All 12 objects with an outline are in validation images"):
+        list(train_alignment(project, TINY))
+
+
+def test_what_spoils_more_than_it_mends_is_not_praised():
+    said = alignment_stages._said
+    assert "prefer the method" in said(-0.2, -0.05)
+    assert said(-0.2, 0.3).endswith("30 % is brought back (before: more was spoiled than mended).")
+    assert said(0.1, 0.3).endswith("(before: 10 %).")
 
 
 def test_too_few_outlines_are_a_sentence(project):

@@ -278,7 +278,7 @@ def test_the_box_of_the_network_is_there_for_its_method_alone(qtbot, folder, mon
     controller.dispose()
 
 
-def test_a_taught_network_is_named_and_used(controller, monkeypatch):
+def test_a_taught_network_is_named_and_used_until_the_shipped_one_is_wanted(qtbot, controller):
     network = build_alignment_net(8, seed=0)
     file = controller.project.models_folder / "0001-alignment.pt"
     file.parent.mkdir(exist_ok=True)
@@ -289,10 +289,20 @@ def test_a_taught_network_is_named_and_used(controller, monkeypatch):
     controller.reload()
     assert controller.state.aligner.startswith(f"model {record.id}, taught on ")
     assert controller.state.aligner.endswith("40 % of held-out displacements brought back")
+    box = AlignmentBox(controller, NoLayers())
+    qtbot.addWidget(box)
+    box.render(controller.state)
+    assert not box.shipped.isHidden()
     desk = controller.refining
     desk.align(AlignConfig(method="learned", reach=4), to_edges=False)
     assert not desk.waiting  # a network that has learned nothing moves nothing
     assert desk.done == 2
+    qtbot.mouseClick(box.shipped, LEFT)
+    box.render(controller.state)
+    assert box.shipped.isHidden()
+    assert "the network that ships" in controller.state.message
+    desk.align(AlignConfig(method="learned", reach=4), to_edges=False)
+    assert len(desk.waiting) == 2
 
 
 def test_the_page_in_a_viewer(make_napari_viewer, qtbot, folder):
