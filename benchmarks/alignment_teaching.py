@@ -35,7 +35,7 @@ EVERY = 5
 
 
 def seen(found: list[Scene], px: int, seed: int, farthest: float) -> list[list[Seen]]:
-    """The objects of every scene, displaced by at most `px`."""
+    """The objects of every scene, scene by scene, displaced by at most `px`."""
     result = []
     for number, scene in enumerate(found):
         image, own = in_three_channels(scene.image).float(), []
@@ -85,6 +85,8 @@ def main() -> None:
     parser.add_argument("--rough", type=int, nargs="+", default=[0, 2, 4, 8])
     parser.add_argument("--steps", type=int, default=AlignmentConfig().steps)
     parser.add_argument("--rate", type=float, default=AlignmentConfig().learning_rate)
+    parser.add_argument("--drawn", type=float, default=AlignmentConfig().drawn)
+    parser.add_argument("--choosing", action="store_true", help="judge by the images set aside, too")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--displacements", type=int, default=1, help="of the held-out outlines, a seed each")
     given = parser.parse_args()
@@ -94,11 +96,15 @@ def main() -> None:
     for px in given.rough:
         for seed in given.seeds:
             config = AlignmentConfig(
-                steps=given.steps, learning_rate=given.rate, patience=0, seed=seed, device="cpu"
-            )
+                steps=given.steps, learning_rate=given.rate, drawn=given.drawn, patience=0, seed=seed,
+                device="cpu",
+            )  # fmt: skip
             print(f"\n{given.set}, taught by outlines off by {px} px, seed {seed}", flush=True)
             network = taught(train, px, config)
             print("| method | jitter | BoundF | aligned | of the loss came back (seeds) | worse | ms |")
+            if given.choosing:
+                alignment(train[EVERY - 1 :: EVERY], None, "learned", given.displacements, network=network)
+                print("held out")
             alignment(held, None, "learned", given.displacements, network=network)
 
 

@@ -157,9 +157,9 @@ class AlignmentConfig(TrainingConfig):
         title="Displaced by up to",
     )
     drawn: float = option(
-        0.4,
-        "share of the windows that show drawn shapes instead: what the network knew stays, and rough "
-        "outlines are not learned by heart",
+        0.0,
+        "share of the windows that show drawn shapes instead, as half of those did that the network which "
+        "ships has learned from",
         min=0.0,
         max=0.9,
         step=0.05,
