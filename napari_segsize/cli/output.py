@@ -218,6 +218,7 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
 def _started(event: Started) -> str:
     parts = [f"{event.images} images"] if event.images else []
     parts += [f"{event.masks} masks"] if event.masks else []
+    parts += [f"{event.objects} objects"] if event.objects else []
     parts += [f"{event.sizes} sizes"] if event.sizes else []
     parts += [f"extreme points of {event.extents} objects"] if event.extents else []
     parts += [f"{event.parameters / 1e6:.1f} M parameters"] if event.parameters else []

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 from zlib import crc32
 
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from ..errors import SegsizeError
 from ..models.alignment import AlignmentNet, build_alignment_net
 from ..project import ModelRecord, PlaneAnnotation, PlaneRef, Project
 from ..project.checks import where as place_of
-from . import checkpoint
 from .alignment_runs import Seen, alignment_training, held_windows, score_alignment
+from .checkpoint import load_alignment_network
 from .closeup import in_three_channels
 from .device import describe
 from .displaced import outlined_objects
@@ -31,7 +29,7 @@ from .run_files import concluded, record_model, state_file, stopped_state
 from .starter import load_alignment_starter
 from .turn import turn
 
-__all__ = ["alignment_network", "hold_out_objects", "load_alignment_network", "train_alignment"]
+__all__ = ["alignment_network", "hold_out_objects", "train_alignment"]
 
 _STAGE = "alignment"
 _CALLED = "training of alignment"
@@ -88,33 +86,11 @@ def train_alignment(
             steps=config.steps,
             step=run.step,
             images=len({each.plane for each in train}),
-            masks=len(train),
+            objects=len(train),
             parameters=sum(parameter.numel() for parameter in network.parameters()),
         )
         outcome = yield from fit(run)
         yield from concluded(run, outcome, _conclude(project, run, outcome, used, validation))
-
-
-def load_alignment_network(path: Path) -> tuple[AlignmentNet, dict[str, Any]]:
-    """The network for rough outlines of a model file, in evaluation mode, and its entry.
-
-    Raises
-    ------
-    SegsizeError
-        If the file is missing, damaged, or holds another network.
-    """
-    content = checkpoint.load(path)
-    try:
-        entry = content["network"]
-        network = build_alignment_net(entry["features"])
-        network.load_state_dict(content["weights"])
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise SegsizeError(
-            f"{path.name}: the file does not hold the network for rough outlines that it names. Train again, "
-            "or go back to the network that ships (segsize use --shipped alignment)."
-        ) from error
-    nn.Module.eval(network)
-    return network, entry
 
 
 def alignment_network(project: Project) -> tuple[AlignmentNet, dict[str, Any], ModelRecord | None]:

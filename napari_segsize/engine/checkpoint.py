@@ -19,13 +19,16 @@ import torch
 from torch import nn
 
 from ..errors import SegsizeError
+from ..models.alignment import AlignmentNet, build_alignment_net
 from ..models.contour import ContourNet, build_contour_net
+from ..models.edges import EdgeNet, build_edge_net
 from ..models.levelset import LevelSetNet, build_levelset_net
 from ..models.segmentation import build_network
 from ..models.unet import SegmentationNet
 
 __all__ = [
-    "load", "load_contour_network", "load_levelset_network", "load_network", "network_entry", "save",
+    "load", "load_alignment_network", "load_contour_network", "load_edge_network", "load_levelset_network",
+    "load_network", "network_entry", "save",
 ]  # fmt: skip
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
@@ -133,6 +136,18 @@ def load_levelset_network(path: Path) -> tuple[LevelSetNet, dict[str, Any]]:
     return _rebuilt(path, build, "level-set network")
 
 
+def load_edge_network(path: Path) -> tuple[EdgeNet, dict[str, Any]]:
+    """The edge network of a model file, in evaluation mode, and its entry."""
+    return _rebuilt(
+        path, lambda entry: build_edge_net(entry["kind"], channels=entry["channels"]), "edge network"
+    )
+
+
+def load_alignment_network(path: Path) -> tuple[AlignmentNet, dict[str, Any]]:
+    """The network for rough outlines of a model file, in evaluation mode, and its entry."""
+    return _rebuilt(path, lambda entry: build_alignment_net(entry["features"]), "network for rough outlines")
+
+
 def _rebuilt(
     path: Path, build: Callable[[dict[str, Any]], NetworkT], called: str
 ) -> tuple[NetworkT, dict[str, Any]]:
@@ -142,7 +157,7 @@ def _rebuilt(
         entry = content["network"]
         network = build(entry)
         network.load_state_dict(content["weights"])
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise SegsizeError(
             f"{path.name}: the file does not hold the {called} it names. Delete it and train again."
         ) from error

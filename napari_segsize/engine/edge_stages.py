@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +15,7 @@ from ..models.edges import EdgeNet, build_edge_net
 from ..ops.thinning import thin
 from ..project import ModelRecord, PlaneRef, Project
 from ..project.checks import where as place_of
-from . import checkpoint
+from .checkpoint import load_edge_network
 from .closeup import in_three_channels
 from .dataset import normalised
 from .device import describe, resolve
@@ -31,7 +29,7 @@ from .option import from_dict
 from .run_files import concluded, record_model, state_file, stopped_state
 from .turn import turn
 
-__all__ = ["current_edge_network", "edges_of_plane", "load_edge_network", "train_edges"]
+__all__ = ["current_edge_network", "edges_of_plane", "train_edges"]
 
 
 def train_edges(
@@ -91,27 +89,6 @@ def train_edges(
         )
         outcome = yield from fit(run)
         yield from concluded(run, outcome, _conclude(project, run, outcome, validation))
-
-
-def load_edge_network(path: Path) -> tuple[EdgeNet, dict[str, Any]]:
-    """The edge network of a model file, in evaluation mode, and its entry.
-
-    Raises
-    ------
-    SegsizeError
-        If the file is missing, damaged, or holds another network.
-    """
-    content = checkpoint.load(path)
-    try:
-        entry = content["network"]
-        network = build_edge_net(entry["kind"], channels=entry["channels"])
-        network.load_state_dict(content["weights"])
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise SegsizeError(
-            f"{path.name}: the file does not hold the edge network it names. Delete it and train again."
-        ) from error
-    nn.Module.eval(network)
-    return network, entry
 
 
 def current_edge_network(project: Project, device: str = "auto") -> EdgeNet:

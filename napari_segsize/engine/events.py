@@ -48,6 +48,7 @@ class Started:
     step: int = 0  # where a resumed run goes on
     images: int = 0
     masks: int = 0
+    objects: int = 0  # outlined ones, where it learns object by object
     sizes: int = 0
     extents: int = 0  # objects with extreme points
     parameters: int = 0

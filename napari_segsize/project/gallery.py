@@ -53,18 +53,6 @@ class Candidate:
         seen = glance(path)
         return cls(path=path, source=source, sha256=content_hash(path), seen=seen, warnings=look_at(source))
 
-    @classmethod
-    def of_all(cls, paths: Iterable[Path]) -> tuple[list[Candidate], dict[Path, str]]:
-        """Read files; of those that cannot be read, why not."""
-        candidates: list[Candidate] = []
-        unreadable: dict[Path, str] = {}  # not the errors, which hold what was read
-        for path in paths:
-            try:
-                candidates.append(cls.of(path))
-            except SegsizeError as error:
-                unreadable[path] = str(error)
-        return candidates, unreadable
-
 
 class Gallery:
     """Rows of the image table, and pixels. Writes only inside transactions that the project opens."""

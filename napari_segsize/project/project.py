@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from napari_segsize.errors import SegsizeError
+from napari_segsize.project.adding import candidates_of
 from napari_segsize.project.annotation import (
     SPLITS,
     ImageRecord,
@@ -15,12 +16,11 @@ from napari_segsize.project.annotation import (
     PlaneRef,
     Split,
 )
-from napari_segsize.project.gallery import Candidate, Gallery
+from napari_segsize.project.gallery import Gallery
 from napari_segsize.project.history import History
-from napari_segsize.project.images import ImageSource, find_images, is_zarr
+from napari_segsize.project.images import ImageSource
 from napari_segsize.project.ledger import Ledger
 from napari_segsize.project.linking import Links
-from napari_segsize.project.naming import listed
 from napari_segsize.project.splits import divided, mixed_groups
 from napari_segsize.project.store import Store
 from napari_segsize.project.trained import ModelKind, Trained
@@ -165,10 +165,7 @@ class Project(Ledger):
             Names the first files that cannot be read.
         """
         paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
-        files = [file for path in paths for file in _files(_absolute(path))]
-        candidates, unreadable = Candidate.of_all(files)
-        if unreadable and (leaving_out is None or not candidates):
-            raise _none_added(unreadable, len(candidates))
+        candidates, unreadable = candidates_of(map(_absolute, paths), some=leaving_out is not None)
         with self._history.step("Added images", kind="project") as step:
             step.touch()
             ids = [
@@ -366,24 +363,6 @@ class Project(Ledger):
 
 def _absolute(path: str | Path) -> Path:
     return Path(path).expanduser().absolute()
-
-
-def _files(path: Path) -> tuple[Path, ...]:
-    """The image at a path, or the images in the folder there."""
-    return find_images(path) if path.is_dir() and not is_zarr(path) else (path,)
-
-
-def _none_added(unreadable: Mapping[Path, str], readable: int) -> SegsizeError:
-    """Which files cannot be read, and why the first one cannot."""
-    first = next(iter(unreadable.values()))
-    if len(unreadable) == 1 and not readable:
-        return SegsizeError(first)
-    files = len(unreadable) + readable
-    rest = " Or leave them out: segsize add --skip-unreadable adds the others." if readable else ""
-    return SegsizeError(
-        f"{len(unreadable)} of {files} files cannot be read, so none was added: {listed([*unreadable])}. "
-        f"{'The first: ' if len(unreadable) > 1 else ''}{first}{rest}"
-    )
 
 
 def _split(split: str) -> Split:

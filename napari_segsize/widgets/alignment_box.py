@@ -56,9 +56,9 @@ class AlignmentBox(QGroupBox):
     def follow(self, method: str) -> None:
         """Show the box for a method of alignment."""
         self._wanted = method == "learned"
-        self.render(self._controller.state)
+        self.show_state(self._controller.state)
 
-    def render(self, state: State) -> None:  # type: ignore[override]  # the pages' word for drawing a state
+    def show_state(self, state: State) -> None:
         """Show what the state allows now."""
         learning = state.busy and state.stage == _STAGE
         self.setVisible(self._wanted or learning)
@@ -85,7 +85,7 @@ class AlignmentBox(QGroupBox):
 
 
 def _progress(state: State) -> str:
-    """Steps, time left, and how much is brought back now and was before."""
+    """Steps, and how much is brought back now and was before."""
     if not state.steps:
         return state.checking
     parts = [f"Step {state.step} of {state.steps}"]

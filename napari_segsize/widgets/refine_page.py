@@ -143,7 +143,7 @@ class RefinePage(QWidget):
         shown = training and state.steps
         self.progress.setText(f"Step {state.step} of {state.steps}" if shown else "")
         self.progress.setVisible(bool(shown))
-        self.teaching.render(state)
+        self.teaching.show_state(state)
         self._enable(state)
 
     def _on_method(self) -> None:

@@ -69,9 +69,7 @@ class State:
     typical_size: float = 0.0  # median object size in px, 0 if unknown: it advises for or against a network
     revision: int = -1
     model: str = ""  # one line about the current model, "" without one
-    aligner: str = (
-        ""  # one line about the taught network for rough outlines; "" while the shipped one is used
-    )
+    aligner: str = ""  # one line about the network for rough outlines; "" while it is the one that ships
     loss: str = ""  # what the newest network of pixels learned from, a recipe; "" without one
 
     # the plane on screen
@@ -190,7 +188,7 @@ def after(state: State, event: Event) -> State:
 
 def _started(event: Started) -> str:
     stage = STAGES.get(event.stage, event.stage)
-    words = ((event.masks, "mask"), (event.sizes, "size"))
+    words = ((event.masks, "mask"), (event.objects, "object"), (event.sizes, "size"))
     counted = [f"{n} {word}{'' if n == 1 else 's'}" for n, word in words if n]
     on = f" on {event.device}" if event.device else ""
     return f"{stage}{on}" + (f": {', '.join(counted)}" if counted else "")

@@ -22,7 +22,6 @@ from napari_segsize.engine.alignment_runs import (
 from napari_segsize.engine.alignment_stages import (
     alignment_network,
     hold_out_objects,
-    load_alignment_network,
     train_alignment,
 )
 from napari_segsize.engine.displaced import outlined_objects
@@ -158,7 +157,7 @@ def test_drawn_shapes_are_mixed_in_and_say_what_they_are(project, monkeypatch) -
 def test_what_is_taught_is_used_by_the_method_learned(project, monkeypatch):
     events = list(train_alignment(project, replace(TINY, steps=40, validate_every=20, batch_size=4)))
     started = next(event for event in events if isinstance(event, Started))
-    assert (started.stage, started.images, started.masks, started.steps) == ("alignment", 2, 8, 40)
+    assert (started.stage, started.images, started.objects, started.steps) == ("alignment", 2, 8, 40)
     first = next(event for event in events if isinstance(event, Validated))
     assert first.step == 0
     assert first.metrics["back"] == 0
@@ -289,7 +288,7 @@ def test_contours_teach_as_well_as_masks(project):
     plane = PlaneRef(project.images()[3].id, 0)
     project.put_contour(plane, object="a", rings=rings_of(disk((20, 20), 11)), source="drawn")
     started = next(event for event in train_alignment(project, TINY) if isinstance(event, Started))
-    assert (started.images, started.masks) == (3, 9)
+    assert (started.images, started.objects) == (3, 9)
 
 
 def test_without_validation_images_objects_are_held_out(project):
@@ -299,8 +298,8 @@ def test_without_validation_images_objects_are_held_out(project):
     said = [event.text for event in events if isinstance(event, Notice)]
     assert len(said) == 1
     started = next(event for event in events if isinstance(event, Started))
-    assert 8 <= started.masks < 12
-    assert f"{12 - started.masks} of the objects are held out" in said[0]
+    assert 8 <= started.objects < 12
+    assert f"{12 - started.objects} of the objects are held out" in said[0]
 
 
 def many(planes: int, images: int, each: int = 1) -> list[Seen]:
@@ -400,7 +399,7 @@ def test_an_image_that_is_gone_is_left_out(project, tmp_path):
 def test_a_file_that_holds_something_else(project, tmp_path):
     checkpoint.save(tmp_path / "odd.pt", {"network": {"features": 16}, "weights": {}})
     with pytest.raises(SegsizeError, match="does not hold the network for rough outlines"):
-        load_alignment_network(tmp_path / "odd.pt")
+        checkpoint.load_alignment_network(tmp_path / "odd.pt")
 
 
 def test_a_network_that_is_no_number_names_the_image(project, monkeypatch):

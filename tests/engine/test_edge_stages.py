@@ -17,7 +17,6 @@ from napari_segsize.engine.edge_items import edge_items, item_from_labels, label
 from napari_segsize.engine.edge_stages import (
     current_edge_network,
     edges_of_plane,
-    load_edge_network,
     train_edges,
 )
 from napari_segsize.engine.events import Ended, Loading, Notice, Started, StepDone
@@ -206,7 +205,7 @@ def test_a_file_that_holds_something_else(project, tmp_path):
     content = checkpoint.load(file)
     checkpoint.save(tmp_path / "odd.pt", {**content, "network": {"kind": "large", "channels": 3}})
     with pytest.raises(SegsizeError, match="does not hold the edge network"):
-        load_edge_network(tmp_path / "odd.pt")
+        checkpoint.load_edge_network(tmp_path / "odd.pt")
     number = project.current_model("edges").id
     with pytest.raises(SegsizeError, match="finds edges"):
         model_file(project, number)

@@ -245,7 +245,7 @@ def test_the_box_of_the_network_is_there_for_its_method_alone(qtbot, folder, mon
     controller, layers = Controller(hold), NoLayers()
     box = AlignmentBox(controller, layers)
     qtbot.addWidget(box)
-    controller.state_changed.connect(box.render)
+    controller.state_changed.connect(box.show_state)
     box.follow("likely")
     assert box.isHidden()
     box.follow("learned")
@@ -291,14 +291,14 @@ def test_a_taught_network_is_named_and_used_until_the_shipped_one_is_wanted(qtbo
     assert controller.state.aligner.endswith("40 % of held-out displacements brought back")
     box = AlignmentBox(controller, NoLayers())
     qtbot.addWidget(box)
-    box.render(controller.state)
+    box.show_state(controller.state)
     assert not box.shipped.isHidden()
     desk = controller.refining
     desk.align(AlignConfig(method="learned", reach=4), to_edges=False)
     assert not desk.waiting  # a network that has learned nothing moves nothing
     assert desk.done == 2
     qtbot.mouseClick(box.shipped, LEFT)
-    box.render(controller.state)
+    box.show_state(controller.state)
     assert box.shipped.isHidden()
     assert "the network that ships" in controller.state.message
     desk.align(AlignConfig(method="learned", reach=4), to_edges=False)
